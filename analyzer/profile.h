@@ -1,0 +1,143 @@
+/*
+ * The finished answer to one trace: what the writers print. Read-only once profile_load() returned.
+ *
+ * Everything is in requested bytes. A site is one distinct call stack; the sums over all sites equal
+ * the totals exactly. Times are seconds since recording began.
+ */
+#ifndef PROFILE_H
+#define PROFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One source-level frame; several (inlined ones first) may stand for one return address. */
+struct profile_frame {
+	const char *function; /* demangled; NULL where no symbol is known */
+	const char *file;     /* source file; NULL unknown */
+	uint32_t line;	      /* 0 unknown */
+	const char *module;   /* path of the executable or library; NULL: code outside any file */
+	uint64_t offset;      /* of the call in the module's file addresses (pc - 1 - bias) */
+	bool inlined;	      /* inlined into the next frame of the stack */
+};
+
+/* A call stack, innermost frame first; allocator internals have been removed. */
+struct profile_stack {
+	const struct profile_frame *const *frames;
+	size_t count;
+	size_t site_frame; /* first frame that is not a container or allocator wrapper: what to call
+			      the site by; 0 when all are */
+	bool truncated;	   /* cut at the recorder's depth limit */
+};
+
+/* Live heap of one site at the ends of TREND_POINTS equal parts of the run. */
+#define PROFILE_TREND_POINTS 8
+
+enum profile_verdict {
+	VERDICT_NONE,	   /* nothing live at the end */
+	VERDICT_GROWING,   /* live through the run and growing to its end: a leak very likely */
+	VERDICT_NEVER_FREED, /* no block of this site was ever freed, more than one, over time */
+	VERDICT_REMNANT,   /* some are freed, some stay: partial leak or a cache */
+	VERDICT_STARTUP,   /* allocated in the first moments, once: a global for life */
+	VERDICT_IN_USE,	   /* freed regularly; the last ones were simply alive at the end */
+};
+
+struct profile_site {
+	struct profile_stack stack;
+	uint64_t allocations;
+	uint64_t bytes;
+	uint64_t frees;
+	uint64_t peak_bytes; /* held at the peak of the whole program */
+	uint64_t peak_blocks;
+	uint64_t live_bytes; /* at the end */
+	uint64_t live_blocks;
+	uint64_t temporary;
+	uint64_t failed;
+	double first_s; /* first and last allocation */
+	double last_s;
+	uint64_t trend_bytes[PROFILE_TREND_POINTS];
+	enum profile_verdict verdict;
+};
+
+struct profile_totals {
+	uint64_t allocations, frees, reallocs, bytes_allocated;
+	uint64_t peak_bytes, peak_blocks;
+	double peak_time_s;
+	uint64_t live_bytes_end, live_blocks_end;
+	uint64_t temporary, foreign_frees, failed;
+	double duration_s;
+	uint64_t events, lost_events;
+	uint64_t peak_rss_bytes;
+	uint64_t mismatched_frees; /* new/free, malloc/delete, new[]/delete mix-ups */
+	uint64_t maps, map_bytes, map_peak_bytes, map_live_bytes_end; /* the program's own anonymous mmap */
+};
+
+struct profile_process {
+	uint32_t pid;
+	const char *exe;      /* path */
+	const char *cmdline;  /* arguments joined by spaces, quoted where needed; raw bytes */
+	const char *host;
+	uint32_t threads;
+	const char *end;      /* "exit", "signal", "exec", "killed", "running" */
+	int end_status;	      /* exit status or signal number, where known; else -1 */
+	uint64_t start_realtime_ns;
+};
+
+/* What of the file could not be read; all zero when it is sound. */
+struct profile_damage {
+	uint64_t bad_segments;
+	uint64_t bad_bytes;
+	uint64_t lost_events; /* known to have been in damaged segments, from the gaps */
+	bool cut;	      /* the file ends in the middle of a segment */
+	char first[160];      /* what was wrong first, with its offset, for people */
+};
+
+/* One point of the timeline: the state at the end of the interval, and the highest within it. */
+struct profile_point {
+	double time_s;
+	uint64_t live_bytes, live_blocks;
+	double high_time_s;
+	uint64_t high_bytes; /* highest live bytes within the interval, at high_time_s */
+	uint64_t low_bytes;
+	uint64_t rss_bytes; /* last sample; 0 before the first */
+};
+
+struct profile_unwind {
+	uint64_t checked, mismatches, fallbacks, truncated;
+};
+
+struct profile {
+	struct profile_process process;
+	struct profile_totals totals;
+	struct profile_unwind unwind;
+	struct profile_damage damage;
+	struct profile_site *sites; /* unsorted */
+	size_t site_count;
+	struct profile_point *points; /* in order of time; may be empty */
+	size_t point_count;
+	/* live bytes of the `top_count` sites largest at the peak, [point * top_count + rank] */
+	uint32_t *top_sites; /* indices into sites */
+	size_t top_count;
+	uint64_t *top_bytes;
+	uint64_t *top_peak_bytes; /* the same sites at the very moment of the peak, by rank */
+};
+
+struct profile_options {
+	size_t points;	  /* timeline points wanted at most; 0: no timeline */
+	size_t top_count; /* sites to follow in the timeline; 0: none */
+	bool symbols;	  /* resolve names, files and lines */
+	bool debuginfod;  /* let libdwfl ask DEBUGINFOD_URLS */
+	const char *sysroot; /* where modules are looked for; NULL: / */
+};
+
+/*
+ * Reads, replays and symbolises the trace at `path`. On success returns 0 and a profile that
+ * profile_free() releases; it may have damage. On failure returns -errno (-EINVAL: not a trace,
+ * -EPROTO: of a newer version) and writes what is wrong and what to do, one line without the
+ * file's name, into error.
+ */
+int profile_load(const char *path, const struct profile_options *options, struct profile **out,
+		 char *error, size_t error_bytes);
+void profile_free(struct profile *profile);
+
+#endif

@@ -1,0 +1,329 @@
+/*
+ * The trace file: what is on disk, and nothing else.
+ *
+ * A file is one header page followed by segments, in any order. A segment is either *appended*
+ * (written once, checksummed, never changed) or *mapped* (a piece of the file that the recording
+ * process writes through a shared mapping: rings and stack chunks). Mapped segments are what makes
+ * a trace survive SIGKILL: every committed event lies in the page cache, not in the process.
+ *
+ * docs/trace-format.md explains each structure well enough to write another reader. All integers
+ * have the byte order of the recording machine; `byte_order` tells which.
+ *
+ * This header holds no logic: preload/ writes these structures, analyzer/ reads them.
+ */
+#ifndef MEMPROF_TRACE_H
+#define MEMPROF_TRACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRACE_MAGIC 0x0a464f52504d454dULL /* "MEMPROF\n" in memory on little-endian machines */
+#define TRACE_VERSION 1
+#define TRACE_BYTE_ORDER 0x01020304U
+#define TRACE_HEADER_BYTES 4096
+#define TRACE_SEGMENT_MAGIC 0x1a676573fd706d89ULL
+#define TRACE_SEGMENT_ALIGN 64 /* every segment begins at a multiple of this */
+
+/* What one unit of `tick` is. Ticks are made into seconds by the clock pairs. */
+enum trace_clock_kind {
+	TRACE_CLOCK_MONOTONIC = 0, /* CLOCK_MONOTONIC in ns */
+	TRACE_CLOCK_TSC = 1,	   /* x86 rdtsc, invariant */
+	TRACE_CLOCK_CNTVCT = 2,	   /* aarch64 cntvct_el0 */
+};
+
+/* One instant on both clocks: ticks count from 0 at the first pair of the header. */
+struct trace_clock {
+	uint64_t tick;
+	uint64_t monotonic_ns;
+};
+
+enum trace_end {
+	TRACE_END_NONE = 0,   /* still running, or killed: ask whether the process lives */
+	TRACE_END_EXIT = 1,   /* exit(), _exit() or return from main; `end_status` is the status */
+	TRACE_END_EXEC = 2,   /* replaced itself by another program */
+	TRACE_END_SIGNAL = 3, /* died by a signal, told by the launcher; `end_status` is its number */
+};
+
+#define TRACE_REGIONS 64
+#define TRACE_REGION_WIDE 63 /* a node's region that means: low word is an index of a wide pc */
+
+/*
+ * The 4-GiB piece of address space, at one code epoch, that the low 32 bits of a node's pc lie in.
+ * `used` is set last, with release order.
+ */
+struct trace_region {
+	uint32_t pc_high; /* bits 32..63 of the pc */
+	uint32_t epoch;	  /* see struct trace_module */
+};
+
+/*
+ * The first page of the file. The first part is fixed before the first segment is written and
+ * covered by `checksum`; the second is changed by plain aligned stores while recording goes on.
+ */
+struct trace_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t header_bytes;
+	uint32_t byte_order;
+	uint32_t machine;   /* ELF e_machine of the recorded program */
+	uint32_t page_size; /* alignment of mapped segments */
+	uint32_t clock_kind;
+	struct trace_clock start; /* tick is 0 here by definition */
+	uint64_t start_tick_raw;  /* what the tick counter showed at `start` */
+	uint64_t start_realtime_ns;
+	uint64_t process_start; /* field 22 of /proc/PID/stat: tells a reused pid; 0 unknown */
+	uint32_t pid;
+	uint32_t parent_pid;
+	uint32_t forked; /* 1: a child recorded since fork; blocks of its parent are foreign */
+	uint32_t sample_bytes_log2; /* 0: exact; reserved for sampling */
+	uint32_t max_depth;	    /* frames a stack is cut to */
+	uint32_t reserved0[5];
+	uint64_t checksum; /* XXH3-64 of the bytes before this field */
+
+	/* changed while recording; offset 128 */
+	_Alignas(64) uint64_t tail; /* where the next segment goes */
+	uint64_t lost_events;	    /* events that could not be recorded */
+	struct trace_clock latest;  /* refreshed now and then, for files that did not end well */
+	uint32_t end;		    /* enum trace_end */
+	int32_t end_status;
+	struct trace_clock end_clock;
+	uint64_t peak_rss_bytes; /* ru_maxrss as of the last look */
+	uint64_t unwind_checked; /* MEMPROF_UNWIND=verify: stacks compared with libunwind's */
+	uint64_t unwind_mismatches;
+	uint64_t unwind_fallbacks; /* stacks that needed the general unwinder */
+	uint64_t unwind_truncated; /* stacks cut at max_depth */
+	uint32_t regions_used;	   /* entries of `regions` that are valid; release order */
+	uint32_t wide_used;	   /* entries of the wide-pc chunks; release order */
+	uint32_t flags;		   /* enum trace_flag */
+	uint32_t reserved1[15];
+	_Alignas(64) struct trace_region regions[TRACE_REGIONS];
+};
+
+/* Reasons why a recording may be incomplete, in trace_header.flags. */
+enum trace_flag {
+	TRACE_FLAG_DORMANT_START = 1, /* MEMPROF_START=0: blocks from before are foreign */
+	TRACE_FLAG_WRITE_FAILED = 2,  /* a segment could not be written; see lost_events */
+	TRACE_FLAG_NODES_FULL = 4,    /* no more stack nodes: later stacks are cut */
+};
+
+enum trace_segment_type {
+	TRACE_SEGMENT_PROCESS = 1, /* appended: struct trace_process */
+	TRACE_SEGMENT_MODULE = 2,  /* appended: struct trace_module */
+	TRACE_SEGMENT_UNLOAD = 3,  /* appended: struct trace_unload */
+	TRACE_SEGMENT_EVENTS = 4,  /* appended: struct trace_events and its columns */
+	TRACE_SEGMENT_RING = 5,	   /* mapped: struct trace_ring and its words */
+	TRACE_SEGMENT_NODES = 6,   /* mapped: stack nodes */
+	TRACE_SEGMENT_WIDE = 7,	   /* mapped: struct trace_wide_pc entries */
+};
+
+/*
+ * The head of every segment, 64 bytes, at a multiple of TRACE_SEGMENT_ALIGN (mapped segments: of
+ * the page size). A hole of zeros, left where a process was killed between reserving and writing,
+ * or by alignment, is skipped by looking for the next sound head.
+ */
+struct trace_segment {
+	uint64_t magic;
+	uint32_t type;
+	uint32_t index;		/* RING, NODES, WIDE: number of this one among its type, from 0 */
+	uint64_t bytes;		/* whole segment with this head; next one may begin here */
+	uint64_t payload_bytes; /* meaningful bytes after this head */
+	uint64_t payload_hash;	/* XXH3-64 of the payload; 0 in mapped segments */
+	uint64_t reserved[2];
+	uint64_t head_hash; /* XXH3-64 of the 56 bytes before */
+};
+
+/* PROCESS payload: this, then the strings one after the other, without terminators. */
+struct trace_process {
+	uint32_t exe_bytes;	/* path of the executable */
+	uint32_t cmdline_bytes; /* as in /proc/PID/cmdline: arguments ended by NUL */
+	uint32_t host_bytes;
+	uint32_t cwd_bytes;
+};
+
+/*
+ * MODULE payload: this, then build-id, then path. A module is written once when it is first met.
+ * Code epochs order loading and unloading: a pc of region epoch E lies in the module whose range
+ * holds it and whose `epoch` is the greatest not above E.
+ */
+struct trace_module {
+	uint64_t tick;	/* when it was first met; 0 for those present at the start */
+	uint64_t bias;	/* address in memory minus address in the file's program headers */
+	uint64_t start; /* first and one past the last mapped address */
+	uint64_t end;
+	uint32_t epoch;
+	uint32_t module; /* number, from 0 */
+	uint32_t build_id_bytes;
+	uint32_t path_bytes;
+};
+
+struct trace_unload {
+	uint64_t tick;
+	uint32_t module;
+	uint32_t reserved;
+};
+
+/*
+ * NODES: 8192 words of 8 bytes a chunk, the first 8 of which are the segment head. The node with
+ * id N is word N % 8192 of the chunk with index N / 8192; ids 0..7 of each chunk do not exist, and
+ * id 0 is the root, "no more callers". A word of 0 is a node that was never committed.
+ */
+#define TRACE_NODES_CHUNK_WORDS 8192
+#define TRACE_NODE_PARENT_BITS 26
+#define TRACE_NODE_PARENT(word) ((uint32_t)((word) >> 38))
+#define TRACE_NODE_REGION(word) ((uint32_t)((word) >> 32) & 63)
+#define TRACE_NODE_PC_LOW(word) ((uint32_t)(word))
+#define TRACE_NODE(parent, region, pc_low)                                                         \
+	((uint64_t)(parent) << 38 | (uint64_t)(region) << 32 | (uint32_t)(pc_low))
+
+/* WIDE: entries for pcs whose region did not fit; entry N of the file is in chunk N / 4092. */
+struct trace_wide_pc {
+	uint64_t pc;
+	uint32_t epoch;
+	uint32_t reserved;
+};
+#define TRACE_WIDE_CHUNK_ENTRIES 4092
+
+/*
+ * RING: this control block on a page of its own, then the words of events not yet flushed.
+ * Positions count words since the ring was made and never go back. The words of positions
+ * `flushed` .. `head` stand at the beginning of the data; what an EVENTS segment already holds
+ * (its positions overlap) is to be ignored here. The owner changes only while the ring is empty.
+ */
+struct trace_ring {
+	uint64_t head;	  /* release store by the owner: one past the last committed word */
+	uint64_t flushed; /* position of the first word of the data; release store by the owner */
+	uint64_t flushed_events; /* events before `flushed` */
+	uint64_t lost_events;	 /* events of this ring that could not be recorded */
+	uint32_t thread;	 /* serial number of the owner, from 0 in order of first event */
+	uint32_t tid;
+	char name[16]; /* NUL-padded; as of the last flush */
+	uint64_t start_tick;
+};
+#define TRACE_RING_DATA_OFFSET 4096 /* from the segment head; or page_size when that is greater */
+
+/*
+ * Events. In the ring each is some 8-byte words, the first of which is tick << 8 | kind.
+ *
+ * A tick is that of the moment before the real call for what it releases, and after it for what
+ * it acquires, so an address's next owner never seems older than its last.
+ *
+ *   ACQUIRE  tick|kind, address, bytes, stack | aux << 32
+ *   RELEASE  tick|kind, address
+ *   REALLOC  acquire tick|kind, new address, bytes, stack | aux << 32, old address (0: none),
+ *            release tick
+ *   MAP      tick|kind, address, bytes, stack
+ *   UNMAP    tick|kind, address, bytes
+ *   REMAP    as REALLOC, then the old length
+ *   FAILED   tick|kind, function (the kind that failed), bytes, stack
+ *   SAMPLE   tick|kind, value
+ *
+ * aux: for aligned allocations log2 of the alignment, else 0.
+ */
+enum trace_event_class {
+	TRACE_CLASS_NONE,
+	TRACE_CLASS_ACQUIRE,
+	TRACE_CLASS_RELEASE,
+	TRACE_CLASS_REALLOC,
+	TRACE_CLASS_MAP,
+	TRACE_CLASS_UNMAP,
+	TRACE_CLASS_REMAP,
+	TRACE_CLASS_FAILED,
+	TRACE_CLASS_SAMPLE,
+};
+
+/* Which release fits which acquisition: a block of one family freed by another is a mix-up. */
+enum trace_family {
+	TRACE_FAMILY_NONE,
+	TRACE_FAMILY_C,
+	TRACE_FAMILY_NEW,
+	TRACE_FAMILY_NEW_ARRAY,
+	TRACE_FAMILY_MAP,
+};
+
+/* X(symbol, number, name, class, family): numbers are on disk and never change. */
+#define TRACE_EVENT_KINDS(X)                                                                       \
+	X(MALLOC, 1, "malloc", ACQUIRE, C)                                                         \
+	X(CALLOC, 2, "calloc", ACQUIRE, C)                                                         \
+	X(REALLOC, 3, "realloc", REALLOC, C)                                                       \
+	X(REALLOCARRAY, 4, "reallocarray", REALLOC, C)                                             \
+	X(POSIX_MEMALIGN, 5, "posix_memalign", ACQUIRE, C)                                         \
+	X(ALIGNED_ALLOC, 6, "aligned_alloc", ACQUIRE, C)                                           \
+	X(MEMALIGN, 7, "memalign", ACQUIRE, C)                                                     \
+	X(VALLOC, 8, "valloc", ACQUIRE, C)                                                         \
+	X(PVALLOC, 9, "pvalloc", ACQUIRE, C)                                                       \
+	X(NEW, 10, "operator new", ACQUIRE, NEW)                                                   \
+	X(NEW_ARRAY, 11, "operator new[]", ACQUIRE, NEW_ARRAY)                                     \
+	X(FREE, 16, "free", RELEASE, C)                                                            \
+	X(FREE_SIZED, 17, "free_sized", RELEASE, C)                                                \
+	X(FREE_ALIGNED_SIZED, 18, "free_aligned_sized", RELEASE, C)                                \
+	X(DELETE, 19, "operator delete", RELEASE, NEW)                                             \
+	X(DELETE_ARRAY, 20, "operator delete[]", RELEASE, NEW_ARRAY)                               \
+	X(REALLOC_FREE, 21, "realloc", RELEASE, C) /* realloc(p, 0) that freed p */                \
+	X(MMAP, 24, "mmap", MAP, MAP)                                                              \
+	X(MUNMAP, 25, "munmap", UNMAP, MAP)                                                        \
+	X(MREMAP, 26, "mremap", REMAP, MAP)                                                        \
+	X(FAILED, 28, "failed call", FAILED, NONE)                                                 \
+	X(RSS, 32, "resident bytes", SAMPLE, NONE)
+
+enum trace_event_kind {
+#define TRACE_EVENT_ENUM(symbol, number, name, class, family) TRACE_EVENT_##symbol = (number),
+	TRACE_EVENT_KINDS(TRACE_EVENT_ENUM)
+#undef TRACE_EVENT_ENUM
+	TRACE_EVENT_KIND_MAX = 64
+};
+
+/*
+ * EVENTS payload: this, then the columns, compressed together or not. Every column begins afresh:
+ * the segment decodes without any other. Columns lie one after the other in the order of
+ * enum trace_column; `column_bytes` are their lengths before compression.
+ *
+ * "varint" is LEB128. "zigzag" folds the sign: (n << 1) ^ (n >> 63). An address difference d is
+ * coded zigzag(d / 16) << 1 when 16 divides d, else zigzag(d) << 1 | 1, as a varint. The value
+ * before the first of a column is 0.
+ */
+enum trace_column {
+	TRACE_COLUMN_KIND,    /* one byte an event */
+	TRACE_COLUMN_TIME,    /* varint of (tick >> tick_shift) less that of the event before */
+	TRACE_COLUMN_ADDRESS, /* address difference to the event before that has an address */
+	TRACE_COLUMN_SIZE,    /* varint: bytes (ACQUIRE, REALLOC, MAP, UNMAP, REMAP, FAILED), value
+				 (SAMPLE) */
+	TRACE_COLUMN_STACK,   /* zigzag varint to the stack before (those that have one) */
+	TRACE_COLUMN_EXTRA,   /* ACQUIRE: byte aux. REALLOC, REMAP: byte aux, varint ticks between
+				 release and acquire, both shifted, address difference old - new,
+				 REMAP: varint old bytes. FAILED: byte function */
+	TRACE_COLUMNS
+};
+
+enum trace_compression {
+	TRACE_COMPRESSION_NONE = 0,
+	TRACE_COMPRESSION_ZSTD = 1,
+};
+
+struct trace_events {
+	uint32_t ring;	 /* index of the RING segment the events were in */
+	uint32_t thread; /* serial number of the thread that made them */
+	uint32_t tid;
+	uint32_t events;
+	uint64_t from; /* ring positions: words [from, to) */
+	uint64_t to;
+	uint64_t first_event; /* events of this ring before these */
+	uint64_t first_tick;  /* before shifting */
+	uint64_t last_tick;
+	struct trace_clock clock; /* read at the flush */
+	uint64_t lost_events;	  /* of this ring so far */
+	char name[16];
+	uint32_t column_bytes[TRACE_COLUMNS];
+	uint32_t compression; /* enum trace_compression */
+	uint32_t tick_shift;
+};
+
+_Static_assert(sizeof(struct trace_segment) == 64, "segment head is 64 bytes");
+_Static_assert(offsetof(struct trace_header, checksum) == 112, "checksum covers 112 bytes");
+_Static_assert(offsetof(struct trace_header, tail) == 128, "mutable part begins at 128");
+_Static_assert(offsetof(struct trace_header, regions) == 320, "regions begin at 320");
+_Static_assert(sizeof(struct trace_header) <= TRACE_HEADER_BYTES, "header fits its page");
+_Static_assert(sizeof(struct trace_module) == 48, "");
+_Static_assert(sizeof(struct trace_ring) == 64, "");
+_Static_assert(sizeof(struct trace_events) == 128, "");
+
+#endif
