@@ -49,11 +49,11 @@ enum trace_end {
 
 /*
  * The 4-GiB piece of address space, at one code epoch, that the low 32 bits of a node's pc lie in.
- * `used` is set last, with release order.
+ * Written as one 8-byte store. Two entries may say the same.
  */
 struct trace_region {
 	uint32_t pc_high; /* bits 32..63 of the pc */
-	uint32_t epoch;	  /* see struct trace_module */
+	uint32_t epoch_1; /* code epoch (see struct trace_module) plus 1; 0: entry not in use */
 };
 
 /*
@@ -92,10 +92,8 @@ struct trace_header {
 	uint64_t unwind_mismatches;
 	uint64_t unwind_fallbacks; /* stacks that needed the general unwinder */
 	uint64_t unwind_truncated; /* stacks cut at max_depth */
-	uint32_t regions_used;	   /* entries of `regions` that are valid; release order */
-	uint32_t wide_used;	   /* entries of the wide-pc chunks; release order */
 	uint32_t flags;		   /* enum trace_flag */
-	uint32_t reserved1[15];
+	uint32_t reserved1[17];
 	_Alignas(64) struct trace_region regions[TRACE_REGIONS];
 };
 
@@ -178,7 +176,7 @@ struct trace_unload {
 /* WIDE: entries for pcs whose region did not fit; entry N of the file is in chunk N / 4092. */
 struct trace_wide_pc {
 	uint64_t pc;
-	uint32_t epoch;
+	uint32_t epoch_1; /* code epoch plus 1; 0: entry not in use */
 	uint32_t reserved;
 };
 #define TRACE_WIDE_CHUNK_ENTRIES 4092

@@ -1,0 +1,33 @@
+#include "pages.h"
+
+#include <sys/mman.h>
+
+#include "sys.h"
+
+static void *map(size_t bytes, int flags)
+{
+	long memory = SYS6(mmap, 0, bytes, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	/* The kernel returns errors as the last page of the address space. */
+	return memory < 0 && memory > -4096 ? NULL : (void *)memory;
+}
+
+void *pages_map(size_t bytes)
+{
+	return map(bytes, 0);
+}
+
+void *pages_reserve(size_t bytes)
+{
+	return map(bytes, MAP_NORESERVE);
+}
+
+void pages_unmap(void *memory, size_t bytes)
+{
+	SYS2(munmap, memory, bytes);
+}
+
+void pages_drop(void *memory, size_t bytes)
+{
+	SYS3(madvise, memory, bytes, MADV_DONTNEED);
+}
