@@ -19,6 +19,7 @@ struct profile_frame {
 	const char *module;   /* path of the executable or library; NULL: code outside any file */
 	uint64_t offset;      /* of the call in the module's file addresses (pc - 1 - bias) */
 	bool inlined;	      /* inlined into the next frame of the stack */
+	uint8_t role;	      /* enum frame_role, kept by the symbolizer; 0: not looked up */
 };
 
 /* A call stack, innermost frame first; allocator internals have been removed. */
