@@ -42,6 +42,9 @@ struct writer_options {
 	/* of a plot */
 	const char *title; /* NULL: the command line */
 	unsigned width_px, height_px;
+	bool no_rss;
+	double from_s, to_s; /* part of the run; to_s 0: to its end */
+	size_t points;	     /* of a plot's time axis or table at most; 0: what it can show */
 };
 
 struct writer {
@@ -52,7 +55,8 @@ struct writer {
 		     struct out *out);
 };
 
-extern const struct writer writer_text, writer_json, writer_folded;
+extern const struct writer writer_text, writer_json, writer_folded; /* memprof-report */
+extern const struct writer writer_svg, writer_csv;		    /* memprof-plot */
 
 /* `path`, or its last component when the output is to be confidential; NULL stays NULL. */
 const char *writer_path(const struct writer_options *options, const char *path);
