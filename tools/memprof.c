@@ -1,0 +1,185 @@
+/*
+ * memprof: the command in front of the others. `memprof run` starts a program with the recorder
+ * preloaded, tells beforehand what cannot work, and ends as the program ended; `memprof report`
+ * and `memprof plot` are the commands beside this one.
+ */
+#include "child.h"
+#include "preload_env.h"
+#include "program.h"
+#include "run_options.h"
+#include "run_trace.h"
+#include "say.h"
+
+#include <memprof/trace.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_USAGE 2
+
+static void print_help(FILE *out)
+{
+	fputs(
+	    "Usage: memprof run [OPTIONS] [--] PROGRAM [ARGUMENTS]\n"
+	    "       memprof report [OPTIONS] [TRACE]\n"
+	    "       memprof plot [OPTIONS] [TRACE] [-o FILE.svg]\n"
+	    "\n"
+	    "Records every heap allocation of a program with its call stack, and shows what held\n"
+	    "the memory, what leaks and what is churned. 'run' records into memprof.NAME.PID.bin;\n"
+	    "'report' and 'plot' read the newest trace of the directory or the one named.\n"
+	    "\n"
+	    "  -h, --help      this text; after run, report or plot: that command's own\n"
+	    "  -V, --version   the version\n",
+	    out);
+}
+
+static void print_run_help(void)
+{
+	fputs("Usage: memprof run [OPTIONS] [--] PROGRAM [ARGUMENTS]\n"
+	      "\n"
+	      "Runs the program with every allocation recorded, and ends with its exit status.\n"
+	      "\n",
+	      stdout);
+	run_options_help(stdout);
+	fputs("  -h, --help              this text\n"
+	      "\n"
+	      "Each option sets the environment variable of the recorder that memprof(1) names.\n"
+	      "Exit status: the program's own; death by the same signal; 2 not run, for a reason\n"
+	      "told; 126 not executable; 127 not found.\n",
+	      stdout);
+}
+
+/* The reader's name as the user can type it: as this command was, or found in PATH likewise. */
+static void print_next_command(const char *self, const char *trace)
+{
+	char quoted_trace[PATH_MAX + 64], command[PATH_MAX], quoted_command[PATH_MAX + 64];
+	const char *slash = strrchr(self, '/');
+	snprintf(command, sizeof(command), "%.*smemprof-report",
+		 slash ? (int)(slash - self) + 1 : 0, self);
+	say("next: %s %s", say_quoted(command, quoted_command, sizeof(quoted_command)),
+	    say_quoted(trace, quoted_trace, sizeof(quoted_trace)));
+}
+
+static void tell_killed(const char *self, const char *name, const struct child *child,
+			const struct run_trace *trace)
+{
+	int signal = WTERMSIG(child->status);
+	say("%s (pid %ld) was killed by signal %d, %s%s", name, (long)child->pid, signal,
+	    strsignal(signal), WCOREDUMP(child->status) ? " (core dumped)" : "");
+	say("all it had done is in %s (%.1f MB)", trace->path, (double)trace->bytes / 1e6);
+	print_next_command(self, trace->path);
+}
+
+static void tell_no_trace(const char *name, const struct options *options)
+{
+	if (!options->start) {
+		say("%s ended without a call of memprof_start(): nothing was recorded (--dormant)",
+		    name);
+		return;
+	}
+	say("no trace of %s was written: it may have removed LD_PRELOAD or ended before its "
+	    "libraries were loaded, or the file could not be made: a line above tells which",
+	    name);
+}
+
+/* Ends the header of a killed program's trace, and says what the recorder could not. */
+static void after_run(const char *self, const char *name, const struct options *options,
+		      const struct child *child)
+{
+	struct run_trace trace;
+	if (!run_trace_find(options->out, child, &trace)) {
+		tell_no_trace(name, options);
+		return;
+	}
+	if (!WIFSIGNALED(child->status) || trace.end != TRACE_END_NONE)
+		return;
+	int error = run_trace_mark_signal(&trace, child, WTERMSIG(child->status));
+	if (error)
+		say("%s: cannot write down how the program ended: %s", trace.path,
+		    strerror(-error));
+	if (!options->quiet)
+		tell_killed(self, name, child, &trace);
+}
+
+static int run_program(const char *self, char **argv, const struct options *options)
+{
+	char path[PATH_MAX];
+	struct child child;
+	enum program_verdict verdict = program_check(argv[0], path);
+	if (verdict != PROGRAM_FINE)
+		return verdict;
+	if (!run_trace_prepare(options->out) || !preload_env_set())
+		return EXIT_USAGE;
+	int error = child_run(path, argv, &child);
+	preload_env_fini();
+	if (error) {
+		say("cannot start a process: %s", strerror(-error));
+		return EXIT_USAGE;
+	}
+	if (child.error) {
+		say("%s: %s", argv[0], strerror(child.error));
+		return child.error == ENOENT ? PROGRAM_NOT_FOUND : PROGRAM_NOT_EXECUTABLE;
+	}
+	after_run(self, argv[0], options, &child);
+	if (WIFSIGNALED(child.status))
+		child_die_alike(WTERMSIG(child.status));
+	return WEXITSTATUS(child.status);
+}
+
+static int command_run(const char *self, int argc, char **argv)
+{
+	struct options options;
+	int first = run_options_parse(argc, argv);
+	if (first == -2) {
+		print_run_help();
+		return 0;
+	}
+	if (first < 0)
+		return EXIT_USAGE;
+	if (first >= argc) {
+		say("no program named: memprof run [OPTIONS] [--] PROGRAM [ARGUMENTS]");
+		return EXIT_USAGE;
+	}
+	if (!run_options_load(&options))
+		return EXIT_USAGE;
+	return run_program(self, argv + first, &options);
+}
+
+/* Becomes memprof-report or memprof-plot. */
+static int command_beside(const char *name, char **argv)
+{
+	char command[32], path[PATH_MAX];
+	snprintf(command, sizeof(command), "memprof-%s", name);
+	preload_env_command(command, path);
+	argv[0] = command;
+	execvp(path, argv);
+	say("%s: %s: build or install memprof again", path, strerror(errno));
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	const char *command = argc > 1 ? argv[1] : "";
+	if (!strcmp(command, "run"))
+		return command_run(argv[0], argc - 1, argv + 1);
+	if (!strcmp(command, "report") || !strcmp(command, "plot"))
+		return command_beside(command, argv + 1);
+	if (!strcmp(command, "-h") || !strcmp(command, "--help") || !strcmp(command, "help")) {
+		print_help(stdout);
+		return 0;
+	}
+	if (!strcmp(command, "-V") || !strcmp(command, "--version")) {
+		puts("memprof " MEMPROF_VERSION);
+		return 0;
+	}
+	if (!*command)
+		print_help(stderr);
+	else
+		say("%s: no such command: run, report or plot: see memprof --help", command);
+	return EXIT_USAGE;
+}
