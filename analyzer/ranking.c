@@ -74,40 +74,44 @@ static int compare_stacks(const struct profile_stack *a, const struct profile_st
 	return compare_numbers(a->count, b->count);
 }
 
-struct ranking {
-	const struct profile *profile;
-	enum ranking_metric metric;
-};
-
-static int compare_sites(const void *left, const void *right, void *data)
+int ranking_compare(const struct profile_site *a, const struct profile_site *b,
+		    enum ranking_metric metric)
 {
-	const struct ranking *ranking = data;
-	uint32_t at_left = *(const uint32_t *)left, at_right = *(const uint32_t *)right;
-	const struct profile_site *a = &ranking->profile->sites[at_left];
-	const struct profile_site *b = &ranking->profile->sites[at_right];
 	/* The figure asked for comes first, then these in turn, all descending. */
-	const enum ranking_metric ties[] = {ranking->metric, RANKING_PEAK, RANKING_BYTES,
+	const enum ranking_metric ties[] = {metric, RANKING_PEAK, RANKING_BYTES,
 					    RANKING_ALLOCATIONS, RANKING_LEAK};
 	int order = 0;
 
-	if (ranking->metric == RANKING_LEAK)
+	if (metric == RANKING_LEAK)
 		order = compare_numbers(ranking_suspicion(b), ranking_suspicion(a));
 	for (size_t i = 0; !order && i < sizeof(ties) / sizeof(ties[0]); i++)
 		order = compare_numbers(ranking_value(b, ties[i]), ranking_value(a, ties[i]));
-	if (!order)
-		order = compare_stacks(&a->stack, &b->stack);
-	return order ? order : compare_numbers(at_left, at_right);
+	return order ? order : compare_stacks(&a->stack, &b->stack);
+}
+
+struct ranking {
+	const struct profile_site *sites;
+	enum ranking_metric metric;
+};
+
+static int compare_indices(const void *left, const void *right, void *data)
+{
+	const struct ranking *ranking = data;
+	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+	int order = ranking_compare(&ranking->sites[a], &ranking->sites[b], ranking->metric);
+
+	return order ? order : compare_numbers(a, b);
 }
 
 uint32_t *ranking_sort(const struct profile *profile, enum ranking_metric metric)
 {
-	struct ranking ranking = {.profile = profile, .metric = metric};
+	struct ranking ranking = {.sites = profile->sites, .metric = metric};
 	uint32_t *order = malloc((profile->site_count + 1) * sizeof(*order));
 
 	if (!order)
 		return NULL;
 	for (size_t i = 0; i < profile->site_count; i++)
 		order[i] = (uint32_t)i;
-	qsort_r(order, profile->site_count, sizeof(*order), compare_sites, &ranking);
+	qsort_r(order, profile->site_count, sizeof(*order), compare_indices, &ranking);
 	return order;
 }

@@ -28,9 +28,15 @@ uint64_t ranking_value(const struct profile_site *site, enum ranking_metric metr
 unsigned ranking_suspicion(const struct profile_site *site);
 
 /*
- * Indices into profile->sites, best first; sites of equal figures are ordered by their other
- * figures, then by their stacks. The caller frees the array; NULL when there is no memory. Never
- * NULL otherwise, even without sites.
+ * Less than 0 when `a` comes first: by the figure, by the other figures, then by the stacks. 0 only
+ * for sites that are alike in all of them.
+ */
+int ranking_compare(const struct profile_site *a, const struct profile_site *b,
+		    enum ranking_metric metric);
+
+/*
+ * Indices into profile->sites, best first. The caller frees the array; NULL when there is no
+ * memory. Never NULL otherwise, even without sites.
  */
 uint32_t *ranking_sort(const struct profile *profile, enum ranking_metric metric);
 
