@@ -32,6 +32,7 @@ struct writer_options {
 	size_t top;	   /* sites shown, 0: all, or WRITER_TOP_DEFAULT */
 	size_t depth;	   /* frames shown of a stack, 0: all */
 	bool full_names;   /* neither names nor paths shortened, no wrapper hidden */
+	bool by_stack;	   /* every call stack by itself, not grouped by site */
 	unsigned sections; /* enum writer_section, or'ed; 0: the usual ones */
 	enum ranking_metric sort;
 	enum ranking_metric metric; /* of folded stacks */

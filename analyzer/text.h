@@ -1,0 +1,81 @@
+/*
+ * What the parts of the text report share: where it goes and how it may look.
+ *   write_text.c    the header, and the sections from a table
+ *   text_sites.c    lists of sites: figures in columns, each with its stack
+ *   text_stack.c    one call stack: recursion folded, wrappers and start-up code out of the way
+ *   text_verdict.c  judgements in words
+ *   text_name.c     names shortened to fit
+ */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ranking.h"
+
+struct out;
+struct profile;
+struct profile_frame;
+struct profile_site;
+struct profile_stack;
+struct writer_options;
+
+struct text {
+	struct out *out;
+	struct out *scratch; /* a memory stream for measuring */
+	const struct profile *profile;
+	const struct writer_options *options;
+	size_t columns;
+	size_t top;   /* sites a section shows; SIZE_MAX: all */
+	size_t depth; /* frames shown of a stack; SIZE_MAX: all */
+};
+
+enum text_style { TEXT_PLAIN, TEXT_BOLD, TEXT_DIM, TEXT_BAD, TEXT_GOOD };
+
+/* Switches to a style when colours are allowed; TEXT_PLAIN ends it. */
+void text_style(struct text *text, enum text_style style);
+
+/* ---- text_name.c ---- */
+
+/* The name of a frame's function, or module+offset, whole; view into scratch. */
+const char *text_frame_name(struct text *text, const struct profile_frame *frame);
+
+/*
+ * Writes a C++ or Rust name into `to` (size bytes), made shorter only as far as `columns` asks: no
+ * parameters, then no template arguments. What is still too long is for the caller to cut.
+ */
+void text_shorten(char *to, size_t size, const char *name, size_t columns);
+
+/* ---- text_stack.c ---- */
+
+/* Prints a stack, each line behind `indent` spaces, at most text->depth frames of it. */
+void text_stack(struct text *text, const struct profile_stack *stack, size_t indent);
+
+/* The frame that a site is called by; NULL when its stack is empty. */
+const struct profile_frame *text_site_frame(const struct profile_stack *stack);
+
+/* "load_table (db.c:120)", in at most `columns`. */
+void text_site_name(struct text *text, const struct profile_stack *stack, size_t columns);
+
+/* ---- text_sites.c ---- */
+
+/* The best groups by a metric with their figures and stacks; leaves out those without any. */
+int text_sites(struct text *text, enum ranking_metric metric);
+
+/* ---- text_verdict.c ---- */
+
+/* "very likely" and so on, of ranking_suspicion(). */
+const char *text_suspicion(unsigned suspicion);
+
+/* Why live blocks are judged as they are: "never freed, 12 blocks over 3.2 s, growing". */
+void text_evidence(struct text *text, const struct profile_site *site);
+
+/* How the process ended: "exited with 0", "killed (nothing was lost)". */
+void text_end(struct text *text);
+
+/* One line: what to look at first. Returns 0 or -ENOMEM. */
+int text_verdict(struct text *text);
+
+#endif

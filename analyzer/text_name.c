@@ -1,0 +1,112 @@
+/*
+ * Demangled names can fill a screen. What tells functions apart is the path of names; arguments of
+ * functions and templates go first.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "escape.h"
+#include "out.h"
+#include "profile.h"
+#include "text.h"
+#include "writer.h"
+
+#define NAME_BYTES 4096 /* longer names are cut: no screen holds them */
+
+const char *text_frame_name(struct text *text, const struct profile_frame *frame)
+{
+	out_clear(text->scratch);
+	if (frame->function)
+		out_text(text->scratch, frame->function);
+	else
+		out_printf(text->scratch, "%s+0x%llx",
+			   frame->module ? writer_basename(frame->module) : "unknown code",
+			   (unsigned long long)frame->offset);
+	return out_memory(text->scratch);
+}
+
+/* Length of "operator<<" and its like at `at`, whose brackets open nothing; 0 when it is none. */
+static size_t operator_length(const char *name, const char *at)
+{
+	static const char word[] = "operator";
+	size_t length = sizeof(word) - 1;
+
+	if (strncmp(at, word, length) != 0 || (at > name && (at[-1] == '_' || at[-1] == '$')))
+		return 0;
+	if (!strncmp(at + length, "()", 2))
+		return length + 2;
+	return length + strspn(at + length, "<>=-");
+}
+
+/*
+ * Copies a name, leaving out what stands between outermost `open` and `close` brackets except when
+ * that is short; "(anonymous namespace)" stays.
+ */
+static void without(char *to, size_t size, const char *name, char open, char close)
+{
+	static const char anonymous[] = "(anonymous namespace)";
+	size_t used = 0, depth = 0;
+
+	for (const char *at = name; *at && used + 8 < size;) {
+		size_t keep = operator_length(name, at);
+
+		if (!keep && !strncmp(at, anonymous, sizeof(anonymous) - 1))
+			keep = sizeof(anonymous) - 1;
+		if (keep) {
+			if (depth == 0 && used + keep < size) {
+				memcpy(to + used, at, keep);
+				used += keep;
+			}
+			at += keep;
+			continue;
+		}
+		if (*at == close && depth > 0 && --depth == 0) {
+			memcpy(to + used, "...", 3);
+			used += 3;
+		}
+		if (depth == 0)
+			to[used++] = *at;
+		if (*at == open)
+			depth++;
+		at++;
+	}
+	to[used] = '\0';
+}
+
+/* Drops "[clone ...]" and what a template function's name begins with: its return type. */
+static const char *without_return_type(const char *name)
+{
+	size_t depth = 0;
+	const char *start = name;
+
+	for (const char *at = name; *at; at++) {
+		size_t operator= operator_length(name, at);
+
+		if (operator) /* "operator new" has a space of its own */
+			break;
+		if (*at == '<' || *at == '(')
+			depth++;
+		else if ((*at == '>' || *at == ')') && depth > 0)
+			depth--;
+		else if (*at == ' ' && depth == 0 && at[1] != '[')
+			start = at + 1;
+		if (*at == '(' && depth == 1 && strncmp(at, "(anonymous", 10) != 0)
+			break;
+	}
+	return start;
+}
+
+void text_shorten(char *to, size_t size, const char *name, size_t columns)
+{
+	char other[NAME_BYTES];
+
+	snprintf(to, size, "%s", name);
+	if (escape_terminal_columns(to) <= columns)
+		return;
+	without(other, sizeof(other), to, '(', ')');
+	snprintf(to, size, "%s", strchr(other, '(') ? without_return_type(other) : other);
+	if (escape_terminal_columns(to) <= columns)
+		return;
+	without(other, sizeof(other), to, '<', '>');
+	snprintf(to, size, "%s", other);
+}

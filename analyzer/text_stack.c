@@ -1,0 +1,292 @@
+/*
+ * A stack is first made into lines (a frame, or frames folded away), then measured, then printed:
+ * names in one column, places in the next.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "escape.h"
+#include "out.h"
+#include "profile.h"
+#include "text.h"
+#include "writer.h"
+
+#define CYCLE_MAX   16 /* longest recursion, in frames, that is folded */
+#define FOLD_LEAST  3  /* fewer repeated frames are shown */
+#define LINES_MAX   1024
+#define NAME_BYTES  512
+#define PLACE_BYTES 256
+#define PLACE_LEAST 24
+
+struct line {
+	const struct profile_frame *frame; /* NULL: a fold */
+	size_t cycle, repeats;		   /* fold: so many frames so many more times */
+};
+
+/* What calls main() or a thread's function: nothing that a person has written. */
+static const char *const start_frames[] = {"_start",
+					   "__libc_start_main",
+					   "__libc_start_main_impl",
+					   "__libc_start_call_main",
+					   "start_thread",
+					   "clone",
+					   "clone3",
+					   "__clone",
+					   "__clone3"};
+
+static bool is_start(const struct profile_frame *frame)
+{
+	size_t length;
+
+	if (!frame->function)
+		return false;
+	length = strcspn(frame->function, "@"); /* a version may follow */
+	for (size_t i = 0; i < sizeof(start_frames) / sizeof(start_frames[0]); i++) {
+		if (strlen(start_frames[i]) == length &&
+		    !memcmp(start_frames[i], frame->function, length))
+			return true;
+	}
+	return false;
+}
+
+static bool same_function(const struct profile_frame *a, const struct profile_frame *b)
+{
+	if (a == b)
+		return true;
+	if (a->function && b->function)
+		return !strcmp(a->function, b->function);
+	return !a->function && !b->function && a->offset == b->offset && a->module && b->module &&
+	       !strcmp(a->module, b->module);
+}
+
+/*
+ * The cycle of functions that starts at `frames` and repeats: its length and how many times it
+ * comes again, choosing what hides most; 0 when nothing worth folding does.
+ */
+static size_t find_cycle(const struct profile_frame *const *frames, size_t count, size_t *repeats)
+{
+	size_t best = 0, best_hidden = FOLD_LEAST - 1;
+
+	for (size_t length = 1; length <= CYCLE_MAX && length * 2 <= count; length++) {
+		size_t same = 0;
+
+		while (same + length < count && same_function(frames[same], frames[same + length]))
+			same++;
+		if (same / length * length > best_hidden) {
+			best = length;
+			best_hidden = same / length * length;
+			*repeats = same / length;
+		}
+	}
+	return best;
+}
+
+/* Fills `lines`, at most `most`; *used becomes how many frames they stand for. */
+static size_t make_lines(const struct profile_frame *const *frames, size_t count,
+			 struct line *lines, size_t most, size_t *used)
+{
+	size_t at = 0, made = 0;
+
+	while (at < count && made < most) {
+		size_t repeats = 0, cycle = find_cycle(frames + at, count - at, &repeats);
+
+		for (size_t i = 0; i < (cycle ? cycle : 1) && made < most; i++)
+			lines[made++] = (struct line){.frame = frames[at++]};
+		if (cycle && made < most) {
+			lines[made++] = (struct line){.cycle = cycle, .repeats = repeats};
+			at += cycle * repeats;
+		}
+	}
+	*used = at;
+	return made;
+}
+
+static void frame_place(struct text *text, const struct profile_frame *frame, char *place)
+{
+	bool full = text->options->full_names && !text->options->confidential;
+	const char *file = full ? frame->file : writer_basename(frame->file);
+	const char *module = full ? frame->module : writer_basename(frame->module);
+	const char *inlined = frame->inlined ? " (inlined)" : "";
+
+	if (file && frame->line)
+		snprintf(place, PLACE_BYTES, "%s:%u%s", file, frame->line, inlined);
+	else if (file || (frame->function && module))
+		snprintf(place, PLACE_BYTES, "%s%s", file ? file : module, inlined);
+	else
+		snprintf(place, PLACE_BYTES, "%s", frame->inlined ? "(inlined)" : "");
+}
+
+static void frame_name(struct text *text, const struct profile_frame *frame, size_t columns,
+		       char *name)
+{
+	const char *whole = text_frame_name(text, frame);
+
+	text_shorten(name, NAME_BYTES, whole, text->options->full_names ? SIZE_MAX : columns);
+}
+
+/* How wide the column of names gets: as the widest needs, as far as the places leave room. */
+static size_t names_width(struct text *text, const struct line *lines, size_t count, size_t room)
+{
+	size_t widest_name = 0, widest_place = 0, most;
+	char buffer[NAME_BYTES];
+
+	for (size_t i = 0; i < count; i++) {
+		if (!lines[i].frame)
+			continue;
+		frame_place(text, lines[i].frame, buffer);
+		if (strlen(buffer) > widest_place)
+			widest_place = strlen(buffer);
+	}
+	if (widest_place < PLACE_LEAST)
+		widest_place = PLACE_LEAST;
+	most = room > widest_place + 32 ? room - widest_place - 2 : 30;
+	for (size_t i = 0; i < count; i++) {
+		size_t width;
+
+		if (!lines[i].frame)
+			continue;
+		frame_name(text, lines[i].frame, most, buffer);
+		width = escape_terminal_columns(buffer);
+		if (width > widest_name)
+			widest_name = width;
+	}
+	return text->options->full_names || widest_name < most ? widest_name : most;
+}
+
+static void print_frame(struct text *text, const struct profile_frame *frame, size_t width,
+			enum text_style style)
+{
+	char name[NAME_BYTES], place[PLACE_BYTES];
+	size_t used;
+
+	frame_name(text, frame, width, name);
+	frame_place(text, frame, place);
+	text_style(text, style);
+	used = escape_terminal_fit(text->out, name, width);
+	text_style(text, TEXT_PLAIN);
+	if (place[0]) {
+		out_repeat(text->out, ' ', width - used + 2);
+		text_style(text, TEXT_DIM);
+		escape_terminal(text->out, place, strlen(place));
+		text_style(text, TEXT_PLAIN);
+	}
+	out_char(text->out, '\n');
+}
+
+static void print_note(struct text *text, size_t indent, const char *note)
+{
+	out_repeat(text->out, ' ', indent);
+	text_style(text, TEXT_DIM);
+	out_text(text->out, note);
+	text_style(text, TEXT_PLAIN);
+	out_char(text->out, '\n');
+}
+
+static void print_fold(struct text *text, const struct line *line, size_t indent)
+{
+	char note[96];
+
+	if (line->cycle == 1)
+		snprintf(note, sizeof(note), "... %zu more of the same (recursion)", line->repeats);
+	else
+		snprintf(note, sizeof(note), "... these %zu again, %zu more times (recursion)",
+			 line->cycle, line->repeats);
+	print_note(text, indent, note);
+}
+
+/* The wrappers between a site and the allocator, outermost first, on one line. */
+static void print_wrappers(struct text *text, const struct profile_stack *stack, size_t indent)
+{
+	size_t room = text->columns > indent + 24 ? text->columns - indent - 4 : 20;
+	char name[NAME_BYTES];
+
+	out_repeat(text->out, ' ', indent);
+	text_style(text, TEXT_DIM);
+	out_text(text->out, "via ");
+	for (size_t i = stack->site_frame; i-- > 0;) {
+		size_t width;
+
+		frame_name(text, stack->frames[i], room < 40 ? room : 40, name);
+		width = escape_terminal_columns(name);
+		if (width > 40)
+			width = 40;
+		if (width + 6 > room && i + 1 < stack->site_frame) {
+			out_text(text->out, "...");
+			break;
+		}
+		room -= escape_terminal_fit(text->out, name, width < room ? width : room);
+		if (i > 0)
+			out_text(text->out, " > ");
+		room -= room < 3 ? room : 3;
+	}
+	text_style(text, TEXT_PLAIN);
+	out_char(text->out, '\n');
+}
+
+void text_stack(struct text *text, const struct profile_stack *stack, size_t indent)
+{
+	bool full = text->options->full_names;
+	size_t site = stack->site_frame < stack->count ? stack->site_frame : 0;
+	size_t first = full ? 0 : site, count = stack->count, used, made, width;
+	struct line lines[LINES_MAX];
+	char note[96];
+
+	while (!full && count > first + 1 && is_start(stack->frames[count - 1]))
+		count--;
+	if (count == 0) {
+		print_note(text, indent, "(no call stack)");
+		return;
+	}
+	made = make_lines(stack->frames + first, count - first, lines,
+			  text->depth < LINES_MAX ? text->depth : LINES_MAX, &used);
+	width = names_width(text, lines, made,
+			    text->columns > indent + 40 ? text->columns - indent : 40);
+	for (size_t i = 0; i < made; i++) {
+		if (!lines[i].frame) {
+			print_fold(text, &lines[i], indent);
+			continue;
+		}
+		out_repeat(text->out, ' ', indent);
+		print_frame(text, lines[i].frame, width,
+			    lines[i].frame == stack->frames[site] ? TEXT_BOLD : TEXT_PLAIN);
+		if (i == 0 && first > 0)
+			print_wrappers(text, stack, indent + 2);
+	}
+	used += first;
+	if (used < count) {
+		snprintf(note, sizeof(note), "... %zu more frame%s", count - used,
+			 count - used == 1 ? "" : "s");
+		print_note(text, indent, note);
+	} else if (stack->truncated) {
+		print_note(text, indent, "... (cut at the recorder's depth limit)");
+	}
+}
+
+const struct profile_frame *text_site_frame(const struct profile_stack *stack)
+{
+	if (stack->count == 0)
+		return NULL;
+	return stack->frames[stack->site_frame < stack->count ? stack->site_frame : 0];
+}
+
+void text_site_name(struct text *text, const struct profile_stack *stack, size_t columns)
+{
+	const struct profile_frame *frame = text_site_frame(stack);
+	char name[NAME_BYTES], place[PLACE_BYTES];
+	size_t place_width;
+
+	if (!frame) {
+		out_text(text->out, "code without a call stack");
+		return;
+	}
+	frame_place(text, frame, place);
+	place_width = place[0] ? escape_terminal_columns(place) + 3 : 0;
+	columns = columns > place_width + 20 ? columns - place_width : 20;
+	frame_name(text, frame, columns, name);
+	escape_terminal_fit(text->out, name, columns);
+	if (place[0]) {
+		out_text(text->out, " (");
+		escape_terminal(text->out, place, strlen(place));
+		out_char(text->out, ')');
+	}
+}
