@@ -1,6 +1,6 @@
 /* Names as the linker has them into names as people wrote them. */
-#ifndef DEMANGLE_H
-#define DEMANGLE_H
+#ifndef ANALYZER_DEMANGLE_H
+#define ANALYZER_DEMANGLE_H
 
 /*
  * The demangled form of a C++ or Rust (v0 and legacy) symbol, with parameters; a suffix "@plt" or

@@ -173,7 +173,8 @@ static void open_module(struct symbolizer_module *module)
 		return;
 	module->opened = true;
 	module->warning = open_place(module, SYMBOLIZER_PLACE_PATH);
-	for (int place = SYMBOLIZER_PLACE_PATH + 1; !module->file && place < SYMBOLIZER_PLACES; place++)
+	for (int place = SYMBOLIZER_PLACE_PATH + 1; !module->file && place < SYMBOLIZER_PLACES;
+	     place++)
 		if (!open_place(module, (enum symbolizer_place)place))
 			module->warning = NULL;
 }
@@ -232,8 +233,8 @@ static size_t ask(struct symbolizer_module *module, uint64_t address,
 
 	open_module(module);
 	if (module->file)
-		count = symbolizer->backend->resolve(module->file, address, symbols,
-						     SYMBOL_FRAMES_MAX);
+		count =
+		    symbolizer->backend->resolve(module->file, address, symbols, SYMBOL_FRAMES_MAX);
 	if (count == 0)
 		count = 1;
 	made = symbolizer_strings_alloc(symbolizer->strings, count * sizeof(*made));

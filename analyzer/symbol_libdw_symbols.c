@@ -1,0 +1,183 @@
+/*
+ * A symbol covers its size, never more: beyond it lies code that has lost its name, and the
+ * nearest name would be a lie. A symbol without size (assembly) covers what is left of its
+ * section, up to the next symbol. Of several names for one address the friendliest is kept.
+ */
+#include "symbol_libdw_symbols.h"
+
+#include "symbol_libdw_plt.h"
+#include "symbol_libdw_ranges.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct symbol {
+	uint64_t address;
+	uint64_t end;	  /* by its size, else that of its section */
+	const char *name; /* libelf's */
+	bool sized;
+	uint8_t rank; /* less is better */
+};
+
+struct libdw_symbols {
+	struct symbol *list;
+	size_t count;
+	size_t room;
+	struct symbol_ranges ranges; /* of `list` */
+	struct libdw_plt *plt;
+};
+
+/* Whether a section holds code, and its last address relative to the symbol's. */
+static bool in_code(Elf *elf, GElf_Word index, const GElf_Sym *symbol, uint64_t *left)
+{
+	GElf_Shdr shdr;
+	Elf_Scn *section = elf_getscn(elf, index);
+
+	if (!section || !gelf_getshdr(section, &shdr) || !(shdr.sh_flags & SHF_EXECINSTR))
+		return false;
+	if (symbol->st_value < shdr.sh_addr || symbol->st_value - shdr.sh_addr >= shdr.sh_size)
+		return false;
+	*left = shdr.sh_size - (symbol->st_value - shdr.sh_addr);
+	return true;
+}
+
+/* "malloc" before "__libc_malloc", what others can link to before what they cannot. */
+static uint8_t rank_of(const GElf_Sym *symbol, const char *name)
+{
+	size_t underscores = strspn(name, "_");
+	uint8_t rank = 0;
+
+	if (GELF_ST_TYPE(symbol->st_info) == STT_NOTYPE)
+		rank += 64;
+	if (symbol->st_size == 0)
+		rank += 32;
+	if (GELF_ST_BIND(symbol->st_info) == STB_LOCAL)
+		rank += 16;
+	if (strncmp(name, "_Z", 2) != 0 && strncmp(name, "_R", 2) != 0)
+		rank += underscores < 3 ? (uint8_t)(underscores * 2) : 6;
+	if (GELF_ST_BIND(symbol->st_info) == STB_WEAK)
+		rank += 1;
+	return rank;
+}
+
+/* Functions, and labels of assembly that no tool made for itself ("$x", ".annobin"). */
+static bool is_function(const GElf_Sym *symbol, const char *name)
+{
+	int type = GELF_ST_TYPE(symbol->st_info);
+
+	if (!name || !*name)
+		return false;
+	if (type == STT_FUNC || type == STT_GNU_IFUNC)
+		return true;
+	return type == STT_NOTYPE && name[0] != '$' && name[0] != '.';
+}
+
+static bool add(struct libdw_symbols *symbols, const struct symbol *symbol)
+{
+	if (symbols->count == symbols->room) {
+		size_t room = symbols->room ? symbols->room * 2 : 256;
+		struct symbol *list = reallocarray(symbols->list, room, sizeof(*list));
+
+		if (!list)
+			return false;
+		symbols->list = list;
+		symbols->room = room;
+	}
+	symbols->list[symbols->count++] = *symbol;
+	return true;
+}
+
+static bool read_all(struct libdw_symbols *symbols, Dwfl_Module *module, uint64_t bias)
+{
+	int count = dwfl_module_getsymtab(module);
+
+	for (int i = 1; i < count; i++) {
+		GElf_Word section = SHN_UNDEF;
+		GElf_Addr address;
+		GElf_Sym symbol;
+		uint64_t left = 0;
+		Elf *elf;
+		const char *name =
+		    dwfl_module_getsym_info(module, i, &symbol, &address, &section, &elf, NULL);
+		struct symbol entry = {.address = address - bias, .name = name};
+
+		if (!is_function(&symbol, name) || section == SHN_UNDEF ||
+		    !in_code(elf, section, &symbol, &left))
+			continue;
+		entry.sized = symbol.st_size > 0;
+		entry.rank = rank_of(&symbol, name);
+		entry.end = entry.address + (entry.sized ? symbol.st_size : left);
+		if (!add(symbols, &entry))
+			return false;
+	}
+	return true;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct symbol *x = a, *y = b;
+
+	if (x->address != y->address)
+		return x->address < y->address ? -1 : 1;
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+static bool index_all(struct libdw_symbols *symbols)
+{
+	struct symbol *list = symbols->list;
+	size_t next;
+
+	if (symbols->count)
+		qsort(list, symbols->count, sizeof(*list), compare);
+	for (size_t i = 0; i < symbols->count; i = next) {
+		uint64_t end = list[i].end;
+
+		for (next = i + 1; next < symbols->count; next++)
+			if (list[next].address != list[i].address)
+				break;
+		if (!list[i].sized && next < symbols->count && list[next].address < end)
+			end = list[next].address;
+		if (!symbol_ranges_add(&symbols->ranges, list[i].address, end, (uint32_t)i))
+			return false;
+	}
+	symbol_ranges_sort(&symbols->ranges);
+	return true;
+}
+
+struct libdw_symbols *libdw_symbols_new(Dwfl_Module *module, uint64_t bias)
+{
+	struct libdw_symbols *symbols = calloc(1, sizeof(*symbols));
+	GElf_Addr elf_bias;
+
+	if (!symbols)
+		return NULL;
+	if (!read_all(symbols, module, bias) || !index_all(symbols)) {
+		libdw_symbols_free(symbols);
+		return NULL;
+	}
+	symbols->plt = libdw_plt_new(dwfl_module_getelf(module, &elf_bias));
+	return symbols;
+}
+
+void libdw_symbols_free(struct libdw_symbols *symbols)
+{
+	if (!symbols)
+		return;
+	libdw_plt_free(symbols->plt);
+	symbol_ranges_fini(&symbols->ranges);
+	free(symbols->list);
+	free(symbols);
+}
+
+const char *libdw_symbols_find(const struct libdw_symbols *symbols, uint64_t address)
+{
+	size_t cursor = symbol_ranges_search(&symbols->ranges, address);
+	const struct symbol_range *range = symbol_ranges_next(&symbols->ranges, address, &cursor);
+
+	if (range)
+		return symbols->list[range->value].name;
+	return symbols->plt ? libdw_plt_find(symbols->plt, address) : NULL;
+}
