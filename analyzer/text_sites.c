@@ -10,6 +10,8 @@
 #include "writer.h"
 
 #define STACK_INDENT 8
+#define ALWAYS_SHOWN 3	  /* sites of a section; more only when they are at least */
+#define LEAST_PART   1000 /* one of so many parts of the whole, unless -n asks for them */
 
 typedef void (*figures_function)(struct text *text, const struct profile_site *site,
 				 uint64_t whole);
@@ -83,6 +85,16 @@ static bool has_any(const struct profile_site *site, enum ranking_metric metric)
 	return metric == RANKING_LEAK ? site->live_blocks > 0 : ranking_value(site, metric) > 0;
 }
 
+static bool worth_showing(const struct text *text, const struct profile_site *site, size_t shown,
+			  enum ranking_metric metric, uint64_t whole)
+{
+	if (!has_any(site, metric))
+		return false;
+	return shown < ALWAYS_SHOWN || metric == RANKING_LEAK ||
+	       text->options->top != WRITER_TOP_DEFAULT ||
+	       ranking_value(site, metric) >= whole / LEAST_PART;
+}
+
 static void print_group(struct text *text, const struct group *group, size_t rank,
 			enum ranking_metric metric, uint64_t whole)
 {
@@ -128,7 +140,8 @@ int text_sites(struct text *text, enum ranking_metric metric)
 	if (result)
 		return result;
 	while (shown < groups.count && shown < text->top &&
-	       has_any(&groups.groups[shown].sum, metric) && !out_error(text->out)) {
+	       worth_showing(text, &groups.groups[shown].sum, shown, metric, whole) &&
+	       !out_error(text->out)) {
 		print_group(text, &groups.groups[shown], shown + 1, metric, whole);
 		shown++;
 	}

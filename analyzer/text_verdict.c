@@ -105,6 +105,7 @@ void text_end(struct text *text)
 struct leaks {
 	uint64_t bytes[5];
 	uint64_t sites[5];
+	uint64_t startup_bytes;
 };
 
 static void count_leaks(const struct groups *groups, struct leaks *leaks)
@@ -115,6 +116,8 @@ static void count_leaks(const struct groups *groups, struct leaks *leaks)
 
 		leaks->bytes[suspicion] += groups->groups[i].sum.live_bytes;
 		leaks->sites[suspicion]++;
+		if (groups->groups[i].sum.verdict == VERDICT_STARTUP)
+			leaks->startup_bytes += groups->groups[i].sum.live_bytes;
 	}
 }
 
@@ -139,8 +142,8 @@ static void say_leaks(struct text *text, const struct leaks *leaks)
 			   OUT_BYTES(leaks->bytes[suspicion]));
 		separator = "; ";
 	}
-	if (leaks->bytes[1])
-		out_printf(out, "; %s kept for good reason, it seems", OUT_BYTES(leaks->bytes[1]));
+	if (leaks->startup_bytes)
+		out_printf(out, "; %s set up at start and kept", OUT_BYTES(leaks->startup_bytes));
 }
 
 /* Says "TITLE: N % WHAT LINK NAME" of the best group by a metric. */

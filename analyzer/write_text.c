@@ -125,7 +125,7 @@ static int allocations_section(struct text *text)
 	if (!totals->allocations)
 		return 0;
 	title(text, "Most allocations");
-	out_printf(text->out, ": of %s, %s of them by realloc\n", OUT_COUNT(totals->allocations),
+	out_printf(text->out, ": %s in all, %s by realloc\n", OUT_COUNT(totals->allocations),
 		   OUT_COUNT(totals->reallocs));
 	return text_sites(text, RANKING_ALLOCATIONS);
 }
@@ -137,7 +137,7 @@ static int bytes_section(struct text *text)
 	if (!totals->bytes_allocated)
 		return 0;
 	title(text, "Most bytes allocated");
-	out_printf(text->out, ": of %s\n", OUT_BYTES(totals->bytes_allocated));
+	out_printf(text->out, ": %s in all\n", OUT_BYTES(totals->bytes_allocated));
 	return text_sites(text, RANKING_BYTES);
 }
 
