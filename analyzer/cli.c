@@ -253,13 +253,13 @@ static int take(struct parse *parse, const struct cli_option *option, const char
 {
 	const struct cli_command *command = parse->command;
 
-	if (option == &help_option || option == &version_option)
-		return print_about(command, option == &help_option);
 	if (!option->argument && given) {
 		cli_error(command, "--%s takes no value: see %s --help", option->name,
 			  command->name);
 		return CLI_UNUSABLE;
 	}
+	if (option == &help_option || option == &version_option)
+		return print_about(command, option == &help_option);
 	if (option->argument && !given) {
 		given = *parse->next;
 		if (!given) {
