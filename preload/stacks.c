@@ -102,7 +102,7 @@ static unsigned region_code(uint32_t pc_high, uint32_t epoch)
 	return TRACE_REGION_WIDE;
 }
 
-/* Makes chunk `index` unless another thread does it first; the loser's becomes a hole in the file. */
+/* Makes chunk `index` unless another thread does it first; the loser's becomes a hole. */
 static uint64_t *chunk_make(uint32_t index)
 {
 	uint64_t *expected = NULL;
