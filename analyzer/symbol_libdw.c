@@ -7,6 +7,7 @@
  * an address it chooses; `bias` is what it adds to the file's own addresses.
  */
 #include "symbol_libdw_ranges.h"
+#include "symbol_libdw_scopes.h"
 #include "symbol_libdw_symbols.h"
 #include "symbol_libdw_unit.h"
 #include "symbolizer.h"
@@ -32,6 +33,7 @@ struct file {
 	bool units_read;
 	bool unplaced_walked;
 	int64_t dwarf_offset; /* address there = address in the file + this */
+	struct libdw_scopes *scopes;
 	struct libdw_unit **units;
 	size_t unit_count;
 	size_t unit_room;
@@ -56,6 +58,7 @@ static void close_file(void *opaque)
 	free(file->units);
 	free(file->unplaced);
 	symbol_ranges_fini(&file->ranges);
+	libdw_scopes_free(file->scopes);
 	libdw_symbols_free(file->symbols);
 	if (file->dwfl)
 		dwfl_end(file->dwfl);
@@ -123,7 +126,7 @@ static bool add_unit(struct file *file, const Dwarf_Die *die)
 			return false;
 		file->unit_room = room;
 	}
-	file->units[file->unit_count] = libdw_unit_new(die);
+	file->units[file->unit_count] = libdw_unit_new(die, file->scopes);
 	return file->units[file->unit_count] != NULL;
 }
 
@@ -143,7 +146,8 @@ static void read_units(struct file *file)
 	uint8_t type;
 
 	file->units_read = true;
-	if (!dwarf)
+	file->scopes = libdw_scopes_new();
+	if (!dwarf || !file->scopes)
 		return;
 	file->dwarf_offset = (int64_t)(file->bias - bias);
 	while (file->unit_count < UNITS_MAX &&

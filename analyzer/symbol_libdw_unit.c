@@ -8,6 +8,7 @@
 #include "symbol_libdw_unit.h"
 
 #include "symbol_libdw_ranges.h"
+#include "symbol_libdw_scopes.h"
 #include "symbolizer.h"
 
 #include <dwarf.h>
@@ -36,6 +37,8 @@ struct function {
 
 struct libdw_unit {
 	Dwarf_Die die;
+	struct libdw_scopes *scopes;
+	const char *directory; /* DW_AT_comp_dir; libdw's */
 	bool walked;
 	struct function *functions;
 	size_t count;
@@ -43,12 +46,14 @@ struct libdw_unit {
 	struct symbol_ranges ranges; /* of `functions` */
 };
 
-struct libdw_unit *libdw_unit_new(const Dwarf_Die *die)
+struct libdw_unit *libdw_unit_new(const Dwarf_Die *die, struct libdw_scopes *scopes)
 {
 	struct libdw_unit *unit = calloc(1, sizeof(*unit));
 
-	if (unit)
-		unit->die = *die;
+	if (!unit)
+		return NULL;
+	unit->die = *die;
+	unit->scopes = scopes;
 	return unit;
 }
 
@@ -158,9 +163,12 @@ static bool walk_unit(struct libdw_unit *unit, Dwarf_Die *parent, int depth)
 
 static void walk_unit_once(struct libdw_unit *unit)
 {
+	Dwarf_Attribute attribute;
+
 	if (unit->walked)
 		return;
 	unit->walked = true;
+	unit->directory = dwarf_formstring(dwarf_attr(&unit->die, DW_AT_comp_dir, &attribute));
 	walk_unit(unit, &unit->die, 0);
 	symbol_ranges_sort(&unit->ranges);
 }
@@ -240,7 +248,7 @@ static const struct inlined *find_inlined(struct function *function, uint64_t ad
  * What a function is called: as the linker has it if that is known, for that has the scopes and
  * parameters in it. dwarf_attr_integrate() follows abstract origins and specifications, 16 at most.
  */
-static const char *name_of(Dwarf_Die *die, bool *linked)
+static const char *name_of(struct libdw_unit *unit, Dwarf_Die *die, bool *linked)
 {
 	Dwarf_Attribute attribute;
 	const char *name;
@@ -253,7 +261,9 @@ static const char *name_of(Dwarf_Die *die, bool *linked)
 	if (name && *name)
 		return name;
 	*linked = false;
-	name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
+	name = libdw_scopes_name(unit->scopes, die);
+	if (!name)
+		name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
 	return name && *name ? name : NULL;
 }
 
@@ -287,6 +297,7 @@ static bool find_line(struct libdw_unit *unit, uint64_t address, struct symbol_f
 	if (!line)
 		return false;
 	frame->file = dwarf_linesrc(line, NULL, NULL);
+	frame->directory = unit->directory;
 	if (dwarf_lineno(line, &number) == 0 && number > 0)
 		frame->line = (uint32_t)number;
 	return frame->file != NULL;
@@ -320,11 +331,12 @@ size_t libdw_unit_resolve(struct libdw_unit *unit, uint64_t address, struct symb
 	while (inlined && count + 1 < max) {
 		Dwarf_Die die = inlined->die;
 
-		frames[count++].function = name_of(&die, linked);
-		frames[count] = (struct symbol_frame){NULL, call_file(unit, &die),
-						      number_of(&die, DW_AT_call_line)};
+		frames[count++].function = name_of(unit, &die, linked);
+		frames[count] = (struct symbol_frame){.file = call_file(unit, &die),
+						      .directory = unit->directory,
+						      .line = number_of(&die, DW_AT_call_line)};
 		inlined = inlined->parent == NO_PARENT ? NULL : &function->inlined[inlined->parent];
 	}
-	frames[count++].function = name_of(&function->die, linked);
+	frames[count++].function = name_of(unit, &function->die, linked);
 	return count;
 }

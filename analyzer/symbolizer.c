@@ -210,13 +210,24 @@ static int grow(struct symbolizer_module *module)
 	return 0;
 }
 
+static const char *keep_path(struct symbolizer_strings *strings, const struct symbol_frame *symbol)
+{
+	char path[PATH_MAX];
+
+	if (symbol->file && symbol->file[0] != '/' && symbol->directory &&
+	    (size_t)snprintf(path, sizeof(path), "%s/%s", symbol->directory, symbol->file) <
+		sizeof(path))
+		return symbolizer_strings_path(strings, path);
+	return symbolizer_strings_path(strings, symbol->file);
+}
+
 static void fill_frame(struct symbolizer_module *module, struct profile_frame *frame,
 		       const struct symbol_frame *symbol, uint64_t address)
 {
 	struct symbolizer_strings *strings = module->symbolizer->strings;
 
 	frame->function = symbolizer_strings_demangle(strings, symbol->function);
-	frame->file = symbolizer_strings_path(strings, symbol->file);
+	frame->file = keep_path(strings, symbol);
 	frame->line = symbol->line;
 	frame->module = module->path;
 	frame->offset = address;

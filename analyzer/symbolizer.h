@@ -61,9 +61,10 @@ const char *symbolizer_module_warning(struct symbolizer_module *module);
 
 /* One frame as a backend knows it. Strings are views that die at the backend's next call. */
 struct symbol_frame {
-	const char *function; /* as linked, not demangled; NULL unknown */
-	const char *file;     /* NULL unknown */
-	uint32_t line;	      /* 0 unknown */
+	const char *function;  /* as linked, not demangled; NULL unknown */
+	const char *file;      /* NULL unknown */
+	const char *directory; /* what a relative `file` is relative to; NULL unknown */
+	uint32_t line;	       /* 0 unknown */
 };
 
 #define SYMBOL_FRAMES_MAX 64 /* longest chain of inlined calls that is followed */
