@@ -82,8 +82,8 @@ static void tell_no_trace(const char *name, const struct options *options)
 		    name);
 		return;
 	}
-	say("no trace of %s was written: it may have removed LD_PRELOAD or ended before its "
-	    "libraries were loaded, or the file could not be made: a line above tells which",
+	say("no trace of %s was written: it allocated nothing, or removed LD_PRELOAD, or the "
+	    "file could not be made, which a line above tells",
 	    name);
 }
 

@@ -110,9 +110,27 @@ static bool remove_old(const char *name)
 	return true;
 }
 
+static bool pattern_is_valid(const char *pattern)
+{
+	for (const char *at = pattern; (at = strchr(at, '%')); at++) {
+		at++;
+		if (*at == 'q' && at[1] == '{' && strchr(at, '}') > at + 2)
+			at = strchr(at, '}');
+		else if (!*at || !strchr("pehn%", *at)) {
+			say("%s: not a name for traces: what may follow a %% is p, e, h, n, "
+			    "q{VARIABLE} or another %%",
+			    pattern);
+			return false;
+		}
+	}
+	return true;
+}
+
 bool run_trace_prepare(const char *pattern)
 {
 	char name[PATH_MAX];
+	if (!pattern_is_valid(pattern))
+		return false;
 	if (!directory_is_ready(pattern))
 		return false;
 	return !plain_name(pattern, name) || remove_old(name);
@@ -166,7 +184,9 @@ bool run_trace_find(const char *pattern, const struct child *child, struct run_t
 	glob_t matches;
 	memset(found, 0, sizeof(*found));
 	glob_pattern(pattern, child->pid, wanted, sizeof(wanted) - 2);
-	strcat(wanted, "*"); /* a name that is taken gets a number after it */
+	/* where a name is taken, the recorder puts a number before its suffix */
+	char *base = strrchr(wanted, '/'), *suffix = strrchr(base ? base : wanted, '.');
+	strcpy(suffix ? suffix : wanted + strlen(wanted), "*");
 	if (glob(wanted, GLOB_NOSORT, NULL, &matches))
 		return false;
 	for (size_t i = 0; i < matches.gl_pathc; i++)

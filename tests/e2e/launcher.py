@@ -385,6 +385,10 @@ class Launcher(unittest.TestCase):
             self.assert_refused(self.run_it("run", "echo", "ran", env={variable: "no"}), 2,
                                 "in the environment", f"{variable}=no")
 
+    def test_bad_pattern(self):
+        for pattern in ("t.%x.bin", "t.%", "t.%q", "t.%q{}", "t.%q{HOME"):
+            self.assert_refused(self.run_it("run", "-o", pattern, "echo", "ran"), 2, pattern)
+
     def test_usage_errors(self):
         for arguments in (["run", "--nonsense", "true"], ["run", "-x", "true"], ["run", "--out"],
                           ["run"], ["run", "--"], ["nonsense"]):
