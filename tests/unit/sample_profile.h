@@ -15,20 +15,22 @@
 #define SAMPLE_EXE "/usr/lib/server/dbserve"
 #define SAMPLE_LIB "/lib/x86_64-linux-gnu/libpq.so.5"
 
-static const struct profile_frame sample_main = {"main",     "/src/db/main.c", 22,
-						 SAMPLE_EXE, 0x1100,	       false};
-static const struct profile_frame sample_start = {"_start", NULL, 0, SAMPLE_EXE, 0x1000, false};
-static const struct profile_frame sample_xmalloc = {"xmalloc",	"/src/db/util.c", 7,
-						    SAMPLE_EXE, 0x1200,		  false};
-static const struct profile_frame sample_load = {"load_table", "/src/db/db.c", 120,
-						 SAMPLE_EXE,   0x1300,	       false};
-static const struct profile_frame sample_log = {"log_line", "/src/db/log.c", 31,
-						SAMPLE_EXE, 0x1400,	     true};
-static const struct profile_frame sample_serve = {
-    "serve", "/src/db/serve.c", 80, SAMPLE_EXE, 0x1500, false};
-static const struct profile_frame sample_parse = {
-    "parse_expression", "/src/db/parse.c", 55, SAMPLE_EXE, 0x1600, false};
-static const struct profile_frame sample_library = {NULL, NULL, 0, SAMPLE_LIB, 0xbeef, false};
+#define SAMPLE_FRAME(function_, file_, line_, module_, offset_, inlined_)                          \
+	{                                                                                          \
+		.function = function_, .file = file_, .line = line_, .module = module_,            \
+		.offset = offset_, .inlined = inlined_                                             \
+	}
+
+static const struct profile_frame
+    sample_main = SAMPLE_FRAME("main", "/src/db/main.c", 22, SAMPLE_EXE, 0x1100, false),
+    sample_start = SAMPLE_FRAME("_start", NULL, 0, SAMPLE_EXE, 0x1000, false),
+    sample_xmalloc = SAMPLE_FRAME("xmalloc", "/src/db/util.c", 7, SAMPLE_EXE, 0x1200, false),
+    sample_load = SAMPLE_FRAME("load_table", "/src/db/db.c", 120, SAMPLE_EXE, 0x1300, false),
+    sample_log = SAMPLE_FRAME("log_line", "/src/db/log.c", 31, SAMPLE_EXE, 0x1400, true),
+    sample_serve = SAMPLE_FRAME("serve", "/src/db/serve.c", 80, SAMPLE_EXE, 0x1500, false),
+    sample_parse =
+	SAMPLE_FRAME("parse_expression", "/src/db/parse.c", 55, SAMPLE_EXE, 0x1600, false),
+    sample_library = SAMPLE_FRAME(NULL, NULL, 0, SAMPLE_LIB, 0xbeef, false);
 
 static const struct profile_frame *const sample_load_frames[] = {&sample_xmalloc, &sample_load,
 								 &sample_main, &sample_start};
