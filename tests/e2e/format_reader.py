@@ -1,0 +1,267 @@
+"""A second reader of traces, written from docs/trace-format.md alone, and a comparison with
+memprof-report: format_reader.py MEMPROF REPORT CC, or format_reader.py TRACE to print its sums.
+
+It reads traces recorded with --compress=none and checks no hashes (there is no XXH3 in Python); all
+else is as the page says, so page and recorder cannot drift apart unnoticed.
+"""
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+SEGMENT_MAGIC = 0x1a676573fd706d89
+PROCESS, MODULE, UNLOAD, EVENTS, RING, NODES, WIDE = range(1, 8)
+MASK = (1 << 64) - 1
+
+# kind -> class, from TRACE_EVENT_KINDS
+CLASSES = {**dict.fromkeys([1, 2, 5, 6, 7, 8, 9, 10, 11], "ACQUIRE"), 3: "REALLOC", 4: "REALLOC",
+           **dict.fromkeys(range(16, 22), "RELEASE"), 24: "MAP", 25: "UNMAP", 26: "REMAP",
+           28: "FAILED", 32: "SAMPLE"}
+WORDS = {"ACQUIRE": 4, "RELEASE": 2, "REALLOC": 6, "MAP": 4, "UNMAP": 3, "REMAP": 7, "FAILED": 4,
+         "SAMPLE": 2}
+
+
+class Column:
+    def __init__(self, data):
+        self.data, self.at, self.last = data, 0, 0
+
+    def byte(self):
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def varint(self):
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value & MASK
+
+    def difference(self):
+        coded = self.varint()
+        folded = coded >> 1
+        value = (folded >> 1) ^ -(folded & 1)
+        return value if coded & 1 else value * 16
+
+    def address(self):
+        self.last = (self.last + self.difference()) & MASK
+        return self.last
+
+    def stack(self):
+        folded = self.varint()
+        self.last = (self.last + ((folded >> 1) ^ -(folded & 1))) & MASK
+        return self.last
+
+    def tick(self):
+        self.last += self.varint()
+        return self.last
+
+
+def segments(data):
+    """Offset, type, index, payload bytes of each; heads are believed by their magic."""
+    at = struct.unpack_from("=I", data, 12)[0]
+    while at + 64 <= len(data):
+        magic, kind, index, size, payload = struct.unpack_from("=QIIQQ", data, at)
+        if magic != SEGMENT_MAGIC:
+            at += 64
+            continue
+        yield at, kind, index, payload
+        at += (size + 63) & ~63
+
+
+def column_events(data, at, payload):
+    """The events of an EVENTS segment, as dicts, with the ticks still shifted."""
+    fields = struct.unpack_from("=4I3Q2Q2QQ16s6III", data, at)
+    count, compression, shift = fields[3], fields[-2], fields[-1]
+    if compression:
+        sys.exit("format_reader: record with --compress=none")
+    place, columns = at + 128, []
+    for length in fields[13:19]:
+        columns.append(Column(data[place:place + length]))
+        place += length
+    assert place == at + payload, "columns fill the payload"
+    kind_column, time, address, size, stack, extra = columns
+    for _ in range(count):
+        kind = kind_column.byte()
+        event = {"class": CLASSES[kind], "kind": kind, "tick": time.tick() << shift}
+        name = event["class"]
+        if name not in ("FAILED", "SAMPLE"):
+            event["address"] = address.address()
+        if name != "RELEASE":
+            event["size"] = size.varint()
+        if name not in ("RELEASE", "UNMAP", "SAMPLE"):
+            event["stack"] = stack.stack()
+        if name in ("ACQUIRE", "FAILED"):
+            extra.byte()
+        if name in ("REALLOC", "REMAP"):
+            extra.byte()
+            event["released"] = event["tick"] - (extra.varint() << shift)
+            event["old"] = (event["address"] + extra.difference()) & MASK
+        if name == "REMAP":
+            extra.varint()
+        yield event
+    assert all(column.at == len(column.data) for column in columns), "columns are used up"
+
+
+def ring_events(words, shift):
+    at = 0
+    while at < len(words):
+        first = words[at]
+        name = CLASSES[first & 255]
+        rest = words[at + 1:at + WORDS[name]]
+        event = {"class": name, "kind": first & 255, "tick": first >> 8 >> shift << shift}
+        if name == "SAMPLE":
+            event["size"] = rest[0]
+        else:
+            event["address"] = rest[0]
+            event["size"] = rest[1] if len(rest) > 1 else 0
+        if name in ("REALLOC", "REMAP"):
+            event["old"] = rest[3]
+            event["released"] = rest[4] >> shift << shift
+        if name not in ("RELEASE", "UNMAP", "SAMPLE"):
+            event["stack"] = rest[2] & 0xffffffff
+        yield event
+        at += WORDS[name]
+
+
+def read_events(data):
+    """All events of all rings; those of one ring are in order."""
+    rings, flushes, shift = {}, {}, 0
+    offset = max(4096, struct.unpack_from("=I", data, 24)[0])
+    for at, kind, index, payload in segments(data):
+        if kind == RING:
+            head, flushed = struct.unpack_from("=QQ", data, at + 64)
+            words = struct.unpack_from(f"={head - flushed}Q", data, at + offset)
+            rings[index] = (flushed, words)
+        elif kind == EVENTS:
+            ring = struct.unpack_from("=I", data, at + 64)[0]
+            start, end = struct.unpack_from("=QQ", data, at + 64 + 16)
+            shift = max(shift, struct.unpack_from("=I", data, at + 64 + 124)[0])
+            flushes.setdefault(ring, []).append((start, end, at + 64, payload))
+    for index, (flushed, words) in rings.items():
+        position, events = 0, []
+        for start, end, at, payload in sorted(flushes.get(index, [])):
+            assert start == position, "no gap between flushes"
+            events += column_events(data, at, payload)
+            position = end
+        assert position >= flushed
+        yield events + list(ring_events(words[position - flushed:], shift))
+
+
+def nodes(data):
+    """id -> (parent, pc) of every node written."""
+    regions = struct.unpack_from("=128I", data, 320)
+    found = {}
+    for at, kind, index, _ in segments(data):
+        if kind != NODES:
+            continue
+        for word_index, word in enumerate(struct.unpack_from("=8192Q", data, at)):
+            region = word >> 32 & 63
+            if word_index >= 8 and word:
+                assert region == 63 or regions[2 * region + 1], "the region is in use"
+                found[index * 8192 + word_index] = (word >> 38,
+                                                    regions[2 * region] << 32 | word & 0xffffffff)
+    return found
+
+
+def changes(events):
+    """(tick, acquisition?, address, bytes) of the heap, a realloc as two."""
+    for event in events:
+        name = event["class"]
+        if name == "RELEASE":
+            yield event["tick"], 0, event["address"], 0
+        elif name == "ACQUIRE":
+            yield event["tick"], 1, event["address"], event["size"]
+        elif name == "REALLOC":
+            if event["old"]:
+                yield event["released"], 0, event["old"], 0
+            yield event["tick"], 1, event["address"], event["size"]
+
+
+def sums(path):
+    data = pathlib.Path(path).read_bytes()
+    assert data[:8] == b"MEMPROF\n"
+    rings = list(read_events(data))
+    tree = nodes(data)
+    total = dict.fromkeys(["allocations", "frees", "reallocs", "failed", "bytes_allocated",
+                           "peak_bytes", "foreign_frees"], 0)
+    for event in (event for ring in rings for event in ring):
+        if event["class"] in ("ACQUIRE", "REALLOC"):
+            depth, node = 0, event["stack"]
+            while node:
+                node, _pc = tree[node]
+                depth += 1
+            assert depth >= 2, "a stack reaches main or a thread's start"
+        total["reallocs"] += event["class"] == "REALLOC" and event["old"] != 0
+        total["failed"] += event["class"] == "FAILED"
+    live, held = {}, 0
+    for _, acquired, address, size in sorted(
+            (change for ring in rings for change in changes(ring)), key=lambda c: c[:2]):
+        if acquired:
+            total["allocations"] += 1
+            total["bytes_allocated"] += size
+            live[address] = size
+            held += size
+            total["peak_bytes"] = max(total["peak_bytes"], held)
+        elif address in live:
+            total["frees"] += 1
+            held -= live.pop(address)
+        else:
+            total["foreign_frees"] += 1
+    return {**total, "live_bytes_end": held, "live_blocks_end": len(live)}
+
+
+PROGRAM = r"""
+#include <pthread.h>
+#include <stdlib.h>
+static void *work(void *seed)
+{
+	unsigned state = (unsigned)(size_t)seed;
+	void *blocks[64] = {0};
+	for (int i = 0; i < 20000; i++) {
+		void **block = &blocks[(state = state * 1103515245 + 12345) >> 16 & 63];
+		if (i % 3 == 0)
+			*block = realloc(*block, 1 + (state >> 8 & 4095));
+		else if (!(free(*block), *block = NULL, i % 5))
+			posix_memalign(block, 64, 1 + (state >> 8 & 255));
+		else
+			*block = malloc(state >> 8 & 1023);
+	}
+	return NULL;
+}
+int main(void)
+{
+	pthread_t threads[3];
+	for (size_t i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, work, (void *)(i + 1));
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	return malloc((size_t)-1 >> 1) != NULL;
+}
+"""
+
+
+def compare(memprof, report, compiler):
+    with tempfile.TemporaryDirectory(prefix="memprof-format.") as place:
+        subprocess.run([compiler, "-xc", "-w", "-O1", "-o", f"{place}/program", "-",
+                        "-fno-builtin", "-lpthread"], input=PROGRAM, text=True, check=True)
+        subprocess.run([memprof, "run", "-q", "--compress=none", "-o", f"{place}/t.bin",
+                        f"{place}/program"], check=True)
+        ours = sums(f"{place}/t.bin")
+        said = subprocess.run([report, "--format=json", f"{place}/t.bin"], check=True,
+                              capture_output=True, text=True).stdout
+        theirs = json.loads(said)["totals"]
+    wrong = [f"{name}: {ours[name]} by this reader, {theirs[name]} by memprof-report"
+             for name in ours if ours[name] != theirs[name]]
+    print("\n".join(wrong or [f"{name} {value}" for name, value in ours.items()]))
+    sys.exit(bool(wrong) or ours["allocations"] < 50000)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 4:
+        compare(*sys.argv[1:])
+    for field, value in sums(sys.argv[1]).items():
+        print(field, value)
