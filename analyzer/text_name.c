@@ -73,7 +73,7 @@ static void without(char *to, size_t size, const char *name, char open, char clo
 	to[used] = '\0';
 }
 
-/* Drops "[clone ...]" and what a template function's name begins with: its return type. */
+/* Past the return type, which the names of template functions begin with. */
 static const char *without_return_type(const char *name)
 {
 	size_t depth = 0;
