@@ -21,12 +21,11 @@ static const struct byte_step byte_steps[] = {
     {1, 0}, {2, 0}, {5, 0}, {10, 0}, {20, 0}, {50, 0}, {100, 0}, {200, 0}, {256, 2}, {512, 1},
 };
 
-/* Above 20 s; below, powers of ten times 1, 2 and 5 will do. */
+/* Above 20 s; below, powers of ten times 1, 2 and 5 will do, and of whole days again. */
 static const double clock_steps[] = {
-    30,	   60,	  120,	 300,	 600,	 900,	 1800,	 3600,	 7200,	 10800,
-    21600, 43200, 86400, 172800, 432000, 864000, 1728e3, 432e4,	 864e4,	 1728e4,
-    432e5, 864e5, 864e6, 864e7,	 864e8,	 864e9,	 864e10, 864e11, 864e12, 864e13,
+    30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200,
 };
+#define DAY 86400.0
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -55,26 +54,33 @@ void ticks_bytes(double max, unsigned most, struct ticks *ticks)
 	}
 }
 
-/* The smallest round number of seconds that is at least `least`. */
-static double seconds_step(double least)
+/* The smallest of 1, 2, 5 times a power of ten, 10^low or more, that is at least `least`. */
+static double decimal_step(double least, int low)
 {
 	static const double mantissas[] = {1, 2, 5};
 
-	for (int power = -9; power <= 1; power++) {
+	for (int power = low;; power++) {
 		for (size_t m = 0; m < COUNT(mantissas); m++) {
 			/* A division by an exact power of ten rounds once, a product of 1e-9 twice.
 			 */
 			double step = power < 0 ? mantissas[m] / pow(10, -power)
 						: mantissas[m] * pow(10, power);
 
-			if (step >= least && step <= 20)
+			if (step >= least || power == 18)
 				return step;
 		}
 	}
+}
+
+/* The smallest round number of seconds that is at least `least`. */
+static double seconds_step(double least)
+{
+	if (least <= 20)
+		return decimal_step(least, -9);
 	for (size_t i = 0; i < COUNT(clock_steps); i++)
 		if (clock_steps[i] >= least)
 			return clock_steps[i];
-	return clock_steps[COUNT(clock_steps) - 1];
+	return decimal_step(least / DAY, 0) * DAY;
 }
 
 static void choose_style(struct ticks *ticks, double to)
@@ -92,7 +98,7 @@ static void choose_style(struct ticks *ticks, double to)
 	  clocks[] = {
 	      {7200, 60, "min"},
 	      {172800, 3600, "h"},
-	      {INFINITY, 86400, "d"},
+	      {INFINITY, DAY, "d"},
 	  };
 	bool clock = to >= 120 && ticks->step >= 1;
 
@@ -121,7 +127,7 @@ static void choose_style(struct ticks *ticks, double to)
 	}
 	if (fmod(ticks->step, ticks->unit) == 0)
 		return;
-	if (ticks->unit == 86400 && fmod(ticks->step, 3600) == 0) {
+	if (ticks->unit == DAY && fmod(ticks->step, 3600) == 0) {
 		ticks->unit = 3600;
 		ticks->unit_name = "h";
 	} else if (ticks->unit == 60) {
