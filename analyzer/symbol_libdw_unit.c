@@ -189,12 +189,13 @@ static bool add_inlined(struct function *function, const Dwarf_Die *die, uint32_
 {
 	struct inlined *inlined = more(function->inlined, &function->inlined_room,
 				       function->inlined_count, sizeof(*inlined));
-	uint32_t depth = parent == NO_PARENT ? 0 : function->inlined[parent].depth + 1;
 	Dwarf_Die copy = *die;
+	uint32_t depth;
 
 	if (!inlined)
 		return false;
 	function->inlined = inlined;
+	depth = parent == NO_PARENT ? 0 : inlined[parent].depth + 1;
 	inlined[function->inlined_count] = (struct inlined){*die, parent, depth};
 	return libdw_die_ranges(&copy, &function->ranges, (uint32_t)function->inlined_count++);
 }
