@@ -156,7 +156,7 @@ START_TEST(test_grouped_by_site)
 	sites[3] = sites[1];
 	sites[3].stack = (struct profile_stack){other, 3, 1, false};
 	sites[3].peak_bytes = 1024;
-	check_has("  1.    97 %     8.0 MiB  in 2 blocks, by 2 stacks; most by:\n"
+	check_has("  1.    97 %     8.0 MiB  in 2 blocks, by 2 stacks; the heaviest:\n"
 		  "        load_table  db.c:120\n"
 		  "          via xmalloc\n"
 		  "        main        main.c:22\n\n  2. ");
