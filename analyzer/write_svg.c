@@ -40,7 +40,7 @@
 static size_t columns_wanted(const struct picture *picture)
 {
 	size_t wanted = (size_t)(picture->width - SVG_MARGIN_LEFT - SVG_MARGIN_RIGHT) * 2 / 3;
-	size_t most = CURVE_BYTES / VERTEX_BYTES / (picture->sites.count + 5);
+	size_t most = CURVE_BYTES / VERTEX_BYTES / (picture->sites.count + 6);
 
 	if (picture->options->points > 0 && picture->options->points < wanted)
 		wanted = picture->options->points;
@@ -261,9 +261,12 @@ static int put_panels(struct picture *picture)
 		     : "live heap (requested bytes) and resident memory (RSS)");
 	svg_panel_grid(picture->out, heap, true);
 	if (picture->series.highest > 0) {
+		/* Shows where the heap was for a moment above all states known in parts. */
+		put_curve(picture, heap, SVG_CURVE_UNDER, "fill=\"" SVG_UNKNOWN "\"");
 		error = put_areas(picture);
 		if (error)
 			return error;
+		svg_panel_rulers(picture->out, heap);
 		if (picture->series.restless)
 			put_curve(picture, heap, SVG_CURVE_RANGE,
 				  "fill=\"" SVG_INK "\" fill-opacity=\"0.18\"");

@@ -13,7 +13,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define GRID_PIXELS_Y 34 /* at least, between two grid lines */
+#define GRID_PIXELS_Y 40 /* at least, between two grid lines */
 #define GRID_PIXELS_X 90
 #define WIDE_COLUMN   4 /* pixels */
 #define GRID_INK      "#e4e4e4"
@@ -96,6 +96,20 @@ void svg_panel_grid(struct out *out, const struct svg_panel *panel, bool times)
 		 ticks_style_name(&ticks) ? ", " : "",
 		 ticks_style_name(&ticks) ? ticks_style_name(&ticks) : "");
 	svg_text(out, panel->left + panel->width / 2, bottom + 36, " text-anchor=\"middle\"", text);
+}
+
+void svg_panel_rulers(struct out *out, const struct svg_panel *panel)
+{
+	struct ticks ticks;
+
+	ticks_bytes(panel->bytes, most_ticks(panel->height, GRID_PIXELS_Y), &ticks);
+	out_text(out, "<g stroke-opacity=\"0.3\">\n");
+	for (unsigned i = 1; i < ticks.count; i++) {
+		double y = svg_y(panel, ticks_at(&ticks, i));
+
+		line(out, panel->left, y, panel->left + panel->width, y, "#ffffff");
+	}
+	out_text(out, "</g>\n");
 }
 
 /* A curve on its way: the vertex written last, and one that waits whether the next is level. */
@@ -197,6 +211,11 @@ void svg_curve_path(struct out *out, const struct svg_panel *panel, const struct
 	struct pen pen = {.out = out};
 	/* Few columns: between two highs the eye would miss the state at a column's end. */
 	bool wide = panel->width > WIDE_COLUMN * (double)series->count;
+	bool high = curve == SVG_CURVE_HIGH || curve == SVG_CURVE_UNDER;
+	double bottom = panel->top + panel->height;
+
+	if (curve == SVG_CURVE_UNDER)
+		pen_to(&pen, svg_x(panel, series->columns[0].high_time_s), bottom);
 
 	for (size_t i = 0; i < series->count; i++) {
 		const struct svg_column *column = &series->columns[i];
@@ -207,13 +226,15 @@ void svg_curve_path(struct out *out, const struct svg_panel *panel, const struct
 			continue;
 		pen_to(&pen, svg_x(panel, rss ? column->time_s : column->high_time_s),
 		       svg_y(panel, (double)(rss ? column->rss : column->high)));
-		if (curve == SVG_CURVE_HIGH && (wide || i + 1 == series->count))
+		if (high && (wide || i + 1 == series->count))
 			pen_to(&pen, svg_x(panel, column->time_s),
 			       svg_y(panel, (double)column->live));
 	}
 	for (size_t i = series->count; curve == SVG_CURVE_RANGE && i-- > 0;)
 		pen_to(&pen, svg_x(panel, series->columns[i].high_time_s),
 		       svg_y(panel, (double)series->columns[i].low));
+	if (curve == SVG_CURVE_UNDER)
+		pen_to(&pen, svg_x(panel, series->columns[series->count - 1].time_s), bottom);
 	if (pen.down)
 		pen_up(&pen);
 }

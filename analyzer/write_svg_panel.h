@@ -21,6 +21,7 @@ struct svg_panel {
 #define SVG_INK	     "#222222" /* outline of the heap, and text */
 #define SVG_SOFT_INK "#555555"
 #define SVG_RSS_INK  "#555555"
+#define SVG_UNKNOWN  "#ececec"
 #define SVG_OTHER    "#c8c8c8"
 
 /* Fill of the area of a rank. */
@@ -40,7 +41,15 @@ void svg_panel_grid(struct out *out, const struct svg_panel *panel, bool times);
 void svg_area_path(struct out *out, const struct svg_panel *panel, const struct svg_series *series,
 		   size_t ranks);
 
-enum svg_curve { SVG_CURVE_HIGH, SVG_CURVE_RSS, SVG_CURVE_RANGE };
+/* The byte lines once more, faint and white, for what has been painted over them. */
+void svg_panel_rulers(struct out *out, const struct svg_panel *panel);
+
+enum svg_curve {
+	SVG_CURVE_HIGH,
+	SVG_CURVE_UNDER /* the area under HIGH */,
+	SVG_CURVE_RSS,
+	SVG_CURVE_RANGE
+};
 void svg_curve_path(struct out *out, const struct svg_panel *panel, const struct svg_series *series,
 		    enum svg_curve curve);
 
