@@ -1,0 +1,125 @@
+/*
+ * The verdicts are rules of thumb, ordered from the surest; their thresholds stand below with the
+ * reason for each. Only what is live at the end is judged.
+ */
+#include "agg_leaks.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Allocated only within this part of the run and never freed: set up once. A twentieth is short
+ * against any steady growth (which would go on in the other nineteen) and long enough for a
+ * program that reads its configuration before it works.
+ */
+#define STARTUP_PART 0.05
+
+/*
+ * Of the seven steps between the trend's points so many must go up. A leak in a loop gives seven;
+ * two may be missing, for a program that starts late or idles.
+ */
+#define GROWING_STEPS_UP 5
+
+/*
+ * No step may lose more than an eighth of what was live: caches and pools that are emptied do,
+ * leaks that sit beside some freed blocks do not.
+ */
+#define GROWING_LOSS 8
+
+/* The second half must add a quarter: what fills up and then stays is a cache. */
+#define GROWING_SECOND_HALF 4
+
+/*
+ * When at least nine of ten were freed, freeing is the rule and the rest is what was in use at the
+ * end. Fewer, and some path forgets, or keeps.
+ */
+#define IN_USE_FREED 0.9
+
+void agg_leaks_init(struct agg_leaks *agg, uint64_t end_tick)
+{
+	*agg = (struct agg_leaks){.end_tick = end_tick};
+}
+
+void agg_leaks_fini(struct agg_leaks *agg)
+{
+	free(agg->trend);
+	agg->trend = NULL;
+}
+
+uint64_t agg_leaks_boundary(const struct agg_leaks *agg)
+{
+	if (agg->part + 1 >= PROFILE_TREND_POINTS)
+		return REPLAY_NEVER;
+	return (uint64_t)((unsigned __int128)agg->end_tick * (agg->part + 1) /
+			  PROFILE_TREND_POINTS);
+}
+
+static int reserve(struct agg_leaks *agg, size_t count)
+{
+	void *larger;
+
+	if (count <= agg->count)
+		return 0;
+	larger = reallocarray(agg->trend, count, sizeof(*agg->trend));
+	if (larger == NULL)
+		return -ENOMEM;
+	agg->trend = larger;
+	memset(agg->trend + agg->count, 0, (count - agg->count) * sizeof(*agg->trend));
+	agg->count = count;
+	return 0;
+}
+
+int agg_leaks_pass(struct agg_leaks *agg, const struct agg_sites *sites)
+{
+	if (reserve(agg, sites->count) != 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < sites->count; i++)
+		agg->trend[i][agg->part] = sites->sites[i].live_bytes;
+	agg->part++;
+	return 0;
+}
+
+int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites)
+{
+	int rc = 0;
+
+	while (rc == 0 && agg->part < PROFILE_TREND_POINTS)
+		rc = agg_leaks_pass(agg, sites);
+	return rc;
+}
+
+static bool growing(const struct profile_site *site)
+{
+	const uint64_t *trend = site->trend_bytes;
+	uint64_t half = trend[PROFILE_TREND_POINTS / 2 - 1];
+	uint64_t end = trend[PROFILE_TREND_POINTS - 1];
+	int up = 0;
+
+	for (size_t i = 1; i < PROFILE_TREND_POINTS; i++) {
+		if (trend[i] > trend[i - 1])
+			up++;
+		else if (trend[i - 1] - trend[i] > trend[i - 1] / GROWING_LOSS)
+			return false;
+	}
+	return up >= GROWING_STEPS_UP && end > half && end - half >= half / GROWING_SECOND_HALF;
+}
+
+enum profile_verdict agg_leaks_verdict(const struct profile_site *site, double duration_s)
+{
+	if (site->live_blocks == 0)
+		return VERDICT_NONE;
+	if (growing(site))
+		return VERDICT_GROWING;
+	if (site->frees == 0) {
+		if (site->last_s <= duration_s * STARTUP_PART)
+			return VERDICT_STARTUP;
+		if (site->allocations > 1)
+			return VERDICT_NEVER_FREED;
+		/* One block, made later: no way to tell a leak from a thing in use. */
+		return VERDICT_IN_USE;
+	}
+	if ((double)site->frees >= (double)site->allocations * IN_USE_FREED)
+		return VERDICT_IN_USE;
+	return VERDICT_REMNANT;
+}

@@ -1,0 +1,58 @@
+/*
+ * How much each site allocated, holds and held at the peak; the totals are their sums.
+ *
+ * The peak in one pass: a site keeps what it held at the last peak only lazily. `stamp` is the
+ * number of the peak that peak_* belong to; when a newer peak has passed meanwhile, the site did
+ * not change since, so what it holds now is what it held then. (agg_peak finds the peaks.)
+ */
+#ifndef AGG_SITES_H
+#define AGG_SITES_H
+
+#include "replay.h"
+
+/* One cache line: all that every event touches. */
+struct agg_site {
+	uint64_t live_bytes;
+	uint64_t live_blocks;
+	uint64_t peak_bytes; /* valid for the peak `stamp`; agg_sites_finish() makes all current */
+	uint64_t peak_blocks;
+	uint64_t stamp;
+	uint64_t allocations;
+	uint64_t bytes;
+	uint64_t last_tick; /* of an allocation; shifted */
+};
+
+struct agg_site_more {
+	uint64_t first_tick; /* of an allocation; shifted */
+	uint64_t temporary;
+	uint64_t failed;
+};
+
+struct agg_totals {
+	uint64_t allocations, frees, reallocs, bytes;
+	uint64_t live_bytes, live_blocks;
+	uint64_t peak_bytes, peak_blocks, peak_tick;
+	uint64_t temporary, failed, mismatched;
+};
+
+struct agg_sites {
+	struct agg_site *sites;
+	struct agg_site_more *more;
+	size_t count;
+	size_t capacity;
+	uint64_t stamp; /* number of the latest peak */
+	struct agg_totals totals;
+};
+
+/* Zeroes; allocates nothing yet. agg_sites_fini() frees. */
+void agg_sites_init(struct agg_sites *agg);
+void agg_sites_fini(struct agg_sites *agg);
+
+/* Takes in a batch whose sites are all below `site_count`. Returns 0 or -ENOMEM. */
+int agg_sites_changes(struct agg_sites *agg, const struct replay_change *changes, size_t count,
+		      size_t site_count);
+
+/* After the last batch: makes peak_* of every site current. */
+void agg_sites_finish(struct agg_sites *agg);
+
+#endif

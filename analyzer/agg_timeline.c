@@ -1,0 +1,166 @@
+/* An interval [from, end) takes the changes before its end; the state it begins with counts too. */
+#include "agg_timeline.h"
+
+#include <errno.h>
+#include <memprof/trace.h>
+#include <stdlib.h>
+#include <string.h>
+
+int agg_timeline_init(struct agg_timeline *agg, size_t count, uint64_t end_tick)
+{
+	*agg = (struct agg_timeline){.count = count};
+	if (count == 0)
+		return 0;
+	agg->intervals = calloc(count, sizeof(*agg->intervals));
+	if (agg->intervals == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		agg->intervals[i].end_tick =
+		    (uint64_t)((unsigned __int128)end_tick * (i + 1) / count);
+	return 0;
+}
+
+void agg_timeline_fini(struct agg_timeline *agg)
+{
+	free(agg->intervals);
+	agg->intervals = NULL;
+}
+
+void agg_timeline_changes(struct agg_timeline *agg, const struct replay_change *changes,
+			  size_t count)
+{
+	struct agg_interval none = {0};
+	struct agg_interval *now = agg->count != 0 ? &agg->intervals[agg->current] : &none;
+	uint64_t live = agg->live_bytes;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct replay_change *change = &changes[i];
+
+		if (change->op == REPLAY_ALLOCATE) {
+			live += change->bytes;
+			agg->live_blocks++;
+			if (live > now->high_bytes) {
+				now->high_bytes = live;
+				now->high_tick = change->tick;
+			}
+		} else if (change->op == REPLAY_FREE) {
+			live -= change->bytes;
+			agg->live_blocks--;
+			if (live < now->low_bytes)
+				now->low_bytes = live;
+		} else if (change->op == REPLAY_SAMPLE && change->kind == TRACE_EVENT_RSS) {
+			agg->rss_bytes = change->bytes;
+			if (change->bytes > agg->peak_rss_bytes)
+				agg->peak_rss_bytes = change->bytes;
+		}
+	}
+	agg->live_bytes = live;
+}
+
+uint64_t agg_timeline_boundary(const struct agg_timeline *agg)
+{
+	/* The last one takes everything that is left, also what lies at its very end. */
+	if (agg->current + 1 >= agg->count)
+		return REPLAY_NEVER;
+	return agg->intervals[agg->current].end_tick;
+}
+
+static void end_interval(struct agg_timeline *agg)
+{
+	struct agg_interval *now = &agg->intervals[agg->current];
+
+	now->live_bytes = agg->live_bytes;
+	now->live_blocks = agg->live_blocks;
+	now->rss_bytes = agg->rss_bytes;
+}
+
+void agg_timeline_pass(struct agg_timeline *agg)
+{
+	struct agg_interval *next;
+
+	if (agg->current + 1 >= agg->count)
+		return;
+	end_interval(agg);
+	next = &agg->intervals[++agg->current];
+	next->high_tick = next[-1].end_tick;
+	next->high_bytes = agg->live_bytes;
+	next->low_bytes = agg->live_bytes;
+}
+
+void agg_timeline_finish(struct agg_timeline *agg)
+{
+	if (agg->count == 0)
+		return;
+	while (agg->current + 1 < agg->count)
+		agg_timeline_pass(agg);
+	end_interval(agg);
+}
+
+int agg_curves_init(struct agg_curves *agg, size_t intervals, size_t ranks,
+		    const uint32_t *rank_of_site, size_t sites)
+{
+	*agg = (struct agg_curves){
+	    .rank_of_site = rank_of_site, .sites = sites, .ranks = ranks, .intervals = intervals};
+	agg->live = calloc(ranks + 1, sizeof(*agg->live));
+	agg->bytes = calloc(intervals * ranks + 1, sizeof(*agg->bytes));
+	if (agg->live == NULL || agg->bytes == NULL) {
+		agg_curves_fini(agg);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void agg_curves_fini(struct agg_curves *agg)
+{
+	free(agg->live);
+	free(agg->bytes);
+	agg->live = NULL;
+	agg->bytes = NULL;
+}
+
+void agg_curves_changes(struct agg_curves *agg, const struct replay_change *changes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint32_t rank;
+
+		if (changes[i].op > REPLAY_FREE || changes[i].site >= agg->sites)
+			continue;
+		rank = agg->rank_of_site[changes[i].site];
+		if (rank == UINT32_MAX)
+			continue;
+		if (changes[i].op == REPLAY_ALLOCATE)
+			agg->live[rank] += changes[i].bytes;
+		else
+			agg->live[rank] -= changes[i].bytes;
+	}
+}
+
+static void end_curves(struct agg_curves *agg)
+{
+	memcpy(&agg->bytes[agg->current * agg->ranks], agg->live, agg->ranks * sizeof(*agg->live));
+}
+
+void agg_curves_pass(struct agg_curves *agg)
+{
+	if (agg->current + 1 >= agg->intervals)
+		return;
+	end_curves(agg);
+	agg->current++;
+}
+
+void agg_curves_finish(struct agg_curves *agg)
+{
+	if (agg->intervals == 0)
+		return;
+	while (agg->current + 1 < agg->intervals)
+		agg_curves_pass(agg);
+	end_curves(agg);
+}
+
+uint64_t *agg_curves_take(struct agg_curves *agg)
+{
+	uint64_t *bytes = agg->bytes;
+
+	agg->bytes = NULL;
+	return bytes;
+}

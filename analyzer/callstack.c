@@ -1,0 +1,297 @@
+/*
+ * An id is resolved by walking towards the root until a node is met that is canonical already, and
+ * then interning back inwards. The file is untrusted: a cycle, a missing chunk or an uncommitted
+ * word ends the walk as if the root stood there.
+ */
+#include "callstack.h"
+
+#include "trace_reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROOT		0
+#define IN_WALK		UINT32_MAX
+#define STACK_DEPTH_MAX 65536 /* the recorder's limit is far below; bounds what a cycle costs */
+#define INDEX_SIZE_MIN	1024
+
+static uint64_t hash_node(uint32_t parent, uint64_t pc, uint32_t epoch)
+{
+	uint64_t h = (pc ^ (uint64_t)epoch << 48) * 0x9e3779b97f4a7c15ULL;
+
+	h = (h ^ h >> 29 ^ parent) * 0xbf58476d1ce4e5b9ULL;
+	return h ^ h >> 32;
+}
+
+int callstack_init(struct callstack_table *table, const struct trace_reader *reader)
+{
+	*table = (struct callstack_table){.reader = reader,
+					  .chunk_count = reader->nodes.count,
+					  .index_size = INDEX_SIZE_MIN,
+					  .node_count = 1};
+	/* One more than none, so that a chunk 0 for what has no chunk costs no special case. */
+	if (table->chunk_count == 0)
+		table->chunk_count = 1;
+	table->chunks = calloc(table->chunk_count, sizeof(struct callstack_chunk *));
+	table->index = calloc(table->index_size, sizeof(*table->index));
+	table->nodes = calloc(1, sizeof(*table->nodes));
+	table->node_site = calloc(1, sizeof(*table->node_site));
+	if (table->chunks == NULL || table->index == NULL || table->nodes == NULL ||
+	    table->node_site == NULL) {
+		callstack_fini(table);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void callstack_fini(struct callstack_table *table)
+{
+	for (size_t i = 0; table->chunks != NULL && i < table->chunk_count; i++)
+		free(table->chunks[i]);
+	free(table->chunks);
+	free(table->index);
+	free(table->nodes);
+	free(table->node_site);
+	free(table->site_node);
+	*table = (struct callstack_table){0};
+}
+
+/* The chunk that `id` is in; NULL with 0 when the file has none, -ENOMEM. */
+static int find_chunk(struct callstack_table *table, uint32_t id, struct callstack_chunk **out)
+{
+	const struct trace_chunks *chunks = &table->reader->nodes;
+	size_t index = id / TRACE_NODES_CHUNK_WORDS;
+	struct callstack_chunk *chunk;
+
+	*out = NULL;
+	if (index >= table->chunk_count)
+		return 0;
+	if (table->chunks[index] == NULL) {
+		/* id 0 needs no chunk in the file; others without one share nothing. */
+		bool there = index < chunks->count && chunks->offsets[index] != 0;
+
+		if (!there && index != 0)
+			return 0;
+		chunk = calloc(1, sizeof(*chunk));
+		if (chunk == NULL)
+			return -ENOMEM;
+		if (there)
+			trace_file_read(&table->reader->file, chunks->offsets[index], chunk->words,
+					sizeof(chunk->words));
+		/* The segment's head stands where these ids would. */
+		memset(chunk->words, 0, sizeof(struct trace_segment));
+		table->chunks[index] = chunk;
+	}
+	*out = table->chunks[index];
+	return 0;
+}
+
+static bool wide_pc(const struct trace_reader *reader, uint32_t entry, struct callstack_pc *pc)
+{
+	struct trace_wide_pc wide;
+	size_t chunk = entry / TRACE_WIDE_CHUNK_ENTRIES;
+	uint64_t offset;
+
+	if (chunk >= reader->wide.count || reader->wide.offsets[chunk] == 0)
+		return false;
+	offset = reader->wide.offsets[chunk] + sizeof(struct trace_segment) +
+		 (uint64_t)(entry % TRACE_WIDE_CHUNK_ENTRIES) * sizeof(wide);
+	if (trace_file_read(&reader->file, offset, &wide, sizeof(wide)) != sizeof(wide) ||
+	    wide.epoch_1 == 0)
+		return false;
+	*pc = (struct callstack_pc){.pc = wide.pc, .epoch = wide.epoch_1 - 1};
+	return true;
+}
+
+static bool node_pc(const struct trace_reader *reader, uint64_t word, struct callstack_pc *pc)
+{
+	uint32_t region = TRACE_NODE_REGION(word);
+	const struct trace_region *base;
+
+	if (region == TRACE_REGION_WIDE)
+		return wide_pc(reader, TRACE_NODE_PC_LOW(word), pc);
+	base = &reader->header.regions[region];
+	if (base->epoch_1 == 0)
+		return false;
+	pc->pc = (uint64_t)base->pc_high << 32 | TRACE_NODE_PC_LOW(word);
+	pc->epoch = base->epoch_1 - 1;
+	return true;
+}
+
+static int grow_index(struct callstack_table *table)
+{
+	size_t size = table->index_size * 2;
+	uint32_t *index = calloc(size, sizeof(*index));
+
+	if (index == NULL)
+		return -ENOMEM;
+	for (size_t n = 1; n < table->node_count; n++) {
+		const struct callstack_node *node = &table->nodes[n];
+		size_t at = hash_node(node->parent, node->pc, node->epoch) & (size - 1);
+
+		while (index[at] != 0)
+			at = (at + 1) & (size - 1);
+		index[at] = (uint32_t)n;
+	}
+	free(table->index);
+	table->index = index;
+	table->index_size = size;
+	return 0;
+}
+
+static int grow_nodes(struct callstack_table *table)
+{
+	size_t count = table->node_count;
+	struct callstack_node *nodes;
+	uint32_t *sites;
+
+	if ((count & (count - 1)) != 0)
+		return 0;
+	nodes = reallocarray(table->nodes, count * 2, sizeof(*nodes));
+	if (nodes == NULL)
+		return -ENOMEM;
+	table->nodes = nodes;
+	sites = reallocarray(table->node_site, count * 2, sizeof(*sites));
+	if (sites == NULL)
+		return -ENOMEM;
+	memset(sites + count, 0, count * sizeof(*sites));
+	table->node_site = sites;
+	return 0;
+}
+
+/* The canonical node of (parent, pc). */
+static int intern(struct callstack_table *table, uint32_t parent, const struct callstack_pc *pc,
+		  uint32_t *out)
+{
+	size_t mask = table->index_size - 1;
+	size_t at = hash_node(parent, pc->pc, pc->epoch) & mask;
+	struct callstack_node *node;
+
+	for (; table->index[at] != 0; at = (at + 1) & mask) {
+		node = &table->nodes[table->index[at]];
+		if (node->parent == parent && node->pc == pc->pc && node->epoch == pc->epoch) {
+			*out = table->index[at];
+			return 0;
+		}
+	}
+	if (grow_nodes(table) != 0)
+		return -ENOMEM;
+	*out = (uint32_t)table->node_count++;
+	table->nodes[*out] = (struct callstack_node){.pc = pc->pc,
+						     .epoch = pc->epoch,
+						     .parent = parent,
+						     .depth = table->nodes[parent].depth + 1};
+	table->index[at] = *out;
+	return table->node_count * 2 > table->index_size ? grow_index(table) : 0;
+}
+
+/* Walks from `id` outwards; ids[0..*count) get IN_WALK marks. *known is where the walk ended. */
+static int walk_out(struct callstack_table *table, uint32_t id, uint32_t **ids, size_t *count,
+		    uint32_t *known)
+{
+	*known = ROOT;
+	while (id != 0) {
+		struct callstack_chunk *chunk;
+		size_t slot = id % TRACE_NODES_CHUNK_WORDS;
+		uint32_t *larger;
+		int rc = find_chunk(table, id, &chunk);
+
+		if (rc != 0)
+			return rc;
+		if (chunk == NULL || chunk->words[slot] == 0 || *count >= STACK_DEPTH_MAX ||
+		    chunk->canonical[slot] == IN_WALK) {
+			table->unresolved++;
+			return 0;
+		}
+		if (chunk->canonical[slot] != 0) {
+			*known = chunk->canonical[slot] - 1;
+			return 0;
+		}
+		larger = *ids;
+		if ((*count & (*count - 1)) == 0)
+			larger = reallocarray(*ids, *count == 0 ? 1 : *count * 2, sizeof(*larger));
+		if (larger == NULL)
+			return -ENOMEM;
+		*ids = larger;
+		(*ids)[(*count)++] = id;
+		chunk->canonical[slot] = IN_WALK;
+		id = TRACE_NODE_PARENT(chunk->words[slot]);
+	}
+	return 0;
+}
+
+static int canonical(struct callstack_table *table, uint32_t id, uint32_t *out)
+{
+	uint32_t *ids = NULL;
+	size_t count = 0;
+	int rc = walk_out(table, id, &ids, &count, out);
+
+	while (rc == 0 && count > 0) {
+		struct callstack_chunk *chunk;
+		struct callstack_pc pc;
+		uint32_t inner = ids[--count];
+		size_t slot = inner % TRACE_NODES_CHUNK_WORDS;
+
+		chunk = table->chunks[inner / TRACE_NODES_CHUNK_WORDS];
+		if (node_pc(table->reader, chunk->words[slot], &pc))
+			rc = intern(table, *out, &pc, out);
+		else
+			table->unresolved++;
+		chunk->canonical[slot] = *out + 1;
+	}
+	free(ids);
+	return rc;
+}
+
+static int number_site(struct callstack_table *table, uint32_t node, uint32_t *site)
+{
+	size_t count = table->site_count;
+
+	if (table->node_site[node] == 0) {
+		if ((count & (count - 1)) == 0) {
+			uint32_t *larger = reallocarray(
+			    table->site_node, count == 0 ? 1 : count * 2, sizeof(*larger));
+
+			if (larger == NULL)
+				return -ENOMEM;
+			table->site_node = larger;
+		}
+		table->site_node[table->site_count++] = node;
+		table->node_site[node] = (uint32_t)table->site_count;
+	}
+	*site = table->node_site[node] - 1;
+	return 0;
+}
+
+int callstack_site_new(struct callstack_table *table, uint32_t id, uint32_t *site)
+{
+	struct callstack_chunk *chunk;
+	uint32_t node = ROOT;
+	int rc = canonical(table, id, &node);
+
+	if (rc == 0)
+		rc = number_site(table, node, site);
+	if (rc == 0)
+		rc = find_chunk(table, id, &chunk);
+	if (rc == 0 && chunk != NULL)
+		chunk->site[id % TRACE_NODES_CHUNK_WORDS] = *site + 1;
+	return rc;
+}
+
+size_t callstack_depth(const struct callstack_table *table, uint32_t site)
+{
+	return table->nodes[table->site_node[site]].depth;
+}
+
+void callstack_pcs(const struct callstack_table *table, uint32_t site, struct callstack_pc *pcs)
+{
+	uint32_t node = table->site_node[site];
+
+	while (node != ROOT) {
+		pcs->pc = table->nodes[node].pc;
+		pcs->epoch = table->nodes[node].epoch;
+		pcs++;
+		node = table->nodes[node].parent;
+	}
+}

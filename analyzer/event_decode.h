@@ -1,0 +1,107 @@
+/*
+ * From the bytes of EVENTS segments and the words of rings to events.
+ *
+ * An event here is one half: a realloc comes out as a release and an acquisition, for the two lie
+ * at different moments and another thread's events may belong between them. `order` is what
+ * merging compares: ticks shifted so far that all segments agree, then releases before
+ * acquisitions.
+ *
+ * Columns are decoded a chunk at a time, each in a loop of its own: the branches of one loop are
+ * then alike and the chunk stays in the first-level cache.
+ */
+#ifndef EVENT_DECODE_H
+#define EVENT_DECODE_H
+
+#include <memprof/trace.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum event_op {
+	EVENT_ACQUIRE,
+	EVENT_RELEASE,
+	EVENT_MAP,
+	EVENT_UNMAP,
+	EVENT_FAILED,
+	EVENT_SAMPLE,
+};
+
+struct event {
+	uint64_t order;	  /* merge ticks << 1 | 1 for ACQUIRE and MAP */
+	uint64_t address; /* FAILED, SAMPLE: 0 */
+	uint64_t bytes;	  /* SAMPLE: the value */
+	uint32_t stack;
+	uint8_t kind; /* enum trace_event_kind */
+	uint8_t op;   /* enum event_op */
+	uint8_t aux;  /* FAILED: the kind that failed */
+	uint8_t reserved;
+};
+
+#define EVENT_DECODE_RECORDS 256			/* records a chunk */
+#define EVENT_DECODE_EVENTS  (2 * EVENT_DECODE_RECORDS) /* events they may become */
+
+/* Tables by kind number, from TRACE_EVENT_KINDS. */
+extern const uint8_t event_class[256];	/* enum trace_event_class; NONE: no such kind */
+extern const uint8_t event_family[256]; /* enum trace_family */
+
+/* One EVENTS segment while it is decoded. */
+struct event_decoder {
+	const uint8_t *at[TRACE_COLUMNS];
+	const uint8_t *end[TRACE_COLUMNS];
+	uint64_t time; /* ticks >> shift of the record before */
+	uint64_t address;
+	uint64_t stack;
+	uint32_t records_left;
+	unsigned widen; /* merge shift less the segment's own */
+};
+
+/* Buffers of one stream, used again for each segment; event_buffers_fini() frees them. */
+struct event_buffers {
+	uint8_t *payload;
+	size_t payload_capacity;
+	uint8_t *columns;
+	size_t columns_capacity;
+};
+
+/*
+ * Begins the segment whose payload of `bytes` stands in buffers->payload (which must be
+ * EVENT_DECODE_PADDING longer). Views into `buffers` live in the decoder until the next call.
+ * Returns 0, -EINVAL when the payload is not sound, -ENOMEM.
+ */
+int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buffers, size_t bytes,
+		       unsigned merge_shift);
+#define EVENT_DECODE_PADDING 16
+
+/* Makes room for a payload of `bytes` and its padding. Returns 0 or -ENOMEM. */
+int event_buffers_reserve(struct event_buffers *buffers, size_t bytes);
+void event_buffers_fini(struct event_buffers *buffers);
+
+/*
+ * Decodes the next chunk into events[EVENT_DECODE_EVENTS]; returns how many, 0 at the end. When the
+ * columns turn out unsound it returns what came before and sets *bad_records to the number of
+ * records that could not be read, the rest of the segment.
+ */
+size_t event_decode_next(struct event_decoder *decoder, struct event *events,
+			 uint32_t *bad_records);
+
+/* The words of a ring while they are decoded. */
+struct event_words {
+	const uint64_t *words;
+	size_t count;
+	size_t at;
+	uint64_t records; /* decoded so far */
+	uint64_t tick;	  /* of the record before; 0 at first */
+	unsigned merge_shift;
+};
+
+/*
+ * Decodes records into events[EVENT_DECODE_EVENTS]; returns how many events, 0 at the end. Sets
+ * *bad where a word is no event: nothing after it can be read.
+ */
+size_t event_words_next(struct event_words *words, struct event *events, bool *bad);
+
+/* Words that the record beginning with `word` takes; 0: no such kind. */
+size_t event_words_of(uint64_t word);
+
+#endif

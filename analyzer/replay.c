@@ -1,0 +1,365 @@
+/*
+ * The merge takes from one stream for as long as its next event is not later than the head of the
+ * runner-up; only then the heap is touched. With few threads that is nearly always, so the cost is
+ * that of the table of live blocks, whose slots are prefetched from the decoded chunk.
+ *
+ * Ties: at equal (shifted) ticks releases go first, so an address's next owner finds it free. When
+ * instead a block was handed over and released within one such tick, its release comes up too
+ * early; it waits until the tick is over before it is called foreign.
+ */
+#include "replay.h"
+
+#include "callstack.h"
+#include "live_table.h"
+#include "replay_stream.h"
+#include "trace_reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define BATCH		 1024
+#define PREFETCH_AHEAD	 12
+#define EARLY_RELEASES	 64
+#define OWNER(thread, f) ((uint32_t)(thread) << 3 | (f))
+
+struct early_release {
+	uint64_t tick;
+	uint64_t address;
+	uint32_t thread;
+	uint8_t kind;
+};
+
+struct replay {
+	const struct trace_reader *reader;
+	struct callstack_table *callstacks;
+	const struct replay_consumer *consumer;
+	struct replay_figures *figures;
+	struct live_table live;
+	uint64_t *last_address; /* by thread: what it allocated last */
+	struct replay_stream *streams;
+	size_t stream_count;
+	struct replay_stream **heap;
+	size_t heap_count;
+	uint64_t boundary; /* order before which nothing but the boundary comes */
+	struct early_release early[EARLY_RELEASES];
+	size_t early_count;
+	struct replay_change batch[BATCH];
+	size_t batch_count;
+};
+
+static int flush(struct replay *replay)
+{
+	size_t count = replay->batch_count;
+
+	replay->batch_count = 0;
+	if (count == 0)
+		return 0;
+	return replay->consumer->changes(replay->consumer->context, replay->batch, count);
+}
+
+static inline struct replay_change *emit(struct replay *replay)
+{
+	return &replay->batch[replay->batch_count++];
+}
+
+/* Takes a known block out of the table and tells of it. */
+static inline void free_block(struct replay *replay, struct live_block *block, uint64_t tick,
+			      uint32_t thread, uint8_t kind)
+{
+	uint8_t family = event_family[kind];
+	uint8_t flags = 0;
+
+	if (block->owner >> 3 == thread && replay->last_address[thread] == block->address)
+		flags = REPLAY_TEMPORARY;
+	if ((block->owner & 7) != family)
+		flags |= REPLAY_MISMATCHED;
+	*emit(replay) = (struct replay_change){.tick = tick,
+					       .bytes = block->bytes,
+					       .site = block->site,
+					       .op = REPLAY_FREE,
+					       .kind = kind,
+					       .flags = flags};
+	live_table_remove(&replay->live, block);
+}
+
+static void keep_early(struct replay *replay, const struct event *event, uint32_t thread)
+{
+	uint64_t tick = event->order >> 1;
+
+	/* Those of ticks gone by have had their chance. */
+	if (replay->early_count != 0 && replay->early[0].tick != tick) {
+		replay->figures->foreign_frees += replay->early_count;
+		replay->early_count = 0;
+	}
+	if (replay->early_count == EARLY_RELEASES || replay->heap_count < 2) {
+		replay->figures->foreign_frees++;
+		return;
+	}
+	replay->early[replay->early_count++] = (struct early_release){
+	    .tick = tick, .address = event->address, .thread = thread, .kind = event->kind};
+}
+
+/* A block was just allocated: was its release seen already, within this tick? */
+static void match_early(struct replay *replay, uint64_t address, uint64_t tick)
+{
+	for (size_t i = 0; i < replay->early_count; i++) {
+		struct early_release *early = &replay->early[i];
+
+		if (early->tick != tick || early->address != address)
+			continue;
+		free_block(replay, live_table_find(&replay->live, address), tick, early->thread,
+			   early->kind);
+		*early = replay->early[--replay->early_count];
+		return;
+	}
+}
+
+static inline int apply_acquire(struct replay *replay, const struct event *event, uint32_t thread)
+{
+	uint64_t address = event->address == 0 ? LIVE_ADDRESS_ZERO : event->address;
+	uint64_t tick = event->order >> 1;
+	struct live_block *block = live_table_find(&replay->live, address);
+	uint32_t site;
+	int rc = callstack_site(replay->callstacks, event->stack, &site);
+
+	if (rc != 0)
+		return rc;
+	if (block->address != 0) {
+		/* Its release was lost. Whoever lost it, it was none of the other family. */
+		*emit(replay) = (struct replay_change){
+		    .tick = tick, .bytes = block->bytes, .site = block->site, .op = REPLAY_FREE};
+		replay->figures->replaced++;
+	} else {
+		block->address = address;
+		if (++replay->live.count > replay->live.limit) {
+			rc = live_table_grow(&replay->live);
+			if (rc != 0)
+				return rc;
+			block = live_table_find(&replay->live, address);
+		}
+	}
+	block->bytes = event->bytes;
+	block->site = site;
+	block->owner = OWNER(thread, event_family[event->kind]);
+	replay->last_address[thread] = address;
+	*emit(replay) = (struct replay_change){.tick = tick,
+					       .bytes = event->bytes,
+					       .site = site,
+					       .op = REPLAY_ALLOCATE,
+					       .kind = event->kind};
+	if (__builtin_expect(replay->early_count != 0, 0))
+		match_early(replay, address, tick);
+	return 0;
+}
+
+static inline void apply_release(struct replay *replay, const struct event *event, uint32_t thread)
+{
+	struct live_block *block = live_table_find(&replay->live, event->address);
+
+	if (__builtin_expect(block->address == 0, 0))
+		keep_early(replay, event, thread);
+	else
+		free_block(replay, block, event->order >> 1, thread, event->kind);
+}
+
+/* Kinds that are no part of the heap. */
+static int apply_other(struct replay *replay, const struct event *event)
+{
+	static const uint8_t ops[] = {[EVENT_MAP] = REPLAY_MAP,
+				      [EVENT_UNMAP] = REPLAY_UNMAP,
+				      [EVENT_FAILED] = REPLAY_FAILED,
+				      [EVENT_SAMPLE] = REPLAY_SAMPLE};
+	uint32_t site = 0;
+
+	if (event->op == EVENT_MAP || event->op == EVENT_FAILED) {
+		int rc = callstack_site(replay->callstacks, event->stack, &site);
+
+		if (rc != 0)
+			return rc;
+	}
+	*emit(replay) = (struct replay_change){.tick = event->order >> 1,
+					       .bytes = event->bytes,
+					       .address = event->address,
+					       .site = site,
+					       .op = ops[event->op],
+					       .kind = event->kind};
+	return 0;
+}
+
+/* One event makes three changes at most: the replaced block, the new one, its early release. */
+#define CHANGES_PER_EVENT 3
+
+/* Applies what the stream has at hand and is not later than `limit`. */
+static int consume(struct replay *replay, struct replay_stream *stream, uint64_t limit)
+{
+	const struct event *events = stream->events;
+	uint32_t thread = stream->thread;
+	size_t count = stream->count;
+	size_t i = stream->next;
+	int rc = 0;
+
+	for (; i < count && events[i].order <= limit; i++) {
+		const struct event *event = &events[i];
+
+		if (replay->batch_count > BATCH - CHANGES_PER_EVENT) {
+			rc = flush(replay);
+			if (rc != 0)
+				break;
+		}
+		if (i + PREFETCH_AHEAD < count)
+			live_table_prefetch(&replay->live, events[i + PREFETCH_AHEAD].address);
+		if (event->op == EVENT_ACQUIRE)
+			rc = apply_acquire(replay, event, thread);
+		else if (event->op == EVENT_RELEASE)
+			apply_release(replay, event, thread);
+		else
+			rc = apply_other(replay, event);
+		if (rc != 0)
+			break;
+	}
+	stream->next = i;
+	return rc;
+}
+
+static inline bool heap_before(const struct replay_stream *a, const struct replay_stream *b)
+{
+	uint64_t x = a->events[a->next].order, y = b->events[b->next].order;
+
+	return x != y ? x < y : a->ring < b->ring;
+}
+
+static void sift_down(struct replay *replay, size_t at)
+{
+	struct replay_stream **heap = replay->heap;
+	struct replay_stream *moving = heap[at];
+
+	for (;;) {
+		size_t child = at * 2 + 1;
+
+		if (child >= replay->heap_count)
+			break;
+		if (child + 1 < replay->heap_count && heap_before(heap[child + 1], heap[child]))
+			child++;
+		if (!heap_before(heap[child], moving))
+			break;
+		heap[at] = heap[child];
+		at = child;
+	}
+	heap[at] = moving;
+}
+
+static uint64_t runner_up(const struct replay *replay)
+{
+	uint64_t limit = UINT64_MAX;
+
+	for (size_t i = 1; i < 3 && i < replay->heap_count; i++) {
+		const struct replay_stream *stream = replay->heap[i];
+
+		if (stream->events[stream->next].order < limit)
+			limit = stream->events[stream->next].order;
+	}
+	return limit;
+}
+
+/* Tells the consumer of every boundary up to that of the next event. */
+static int pass_boundaries(struct replay *replay, uint64_t order)
+{
+	const struct replay_consumer *consumer = replay->consumer;
+
+	while (order >= replay->boundary) {
+		int rc = flush(replay);
+		uint64_t next;
+
+		if (rc != 0)
+			return rc;
+		next = consumer->boundary(consumer->context, replay->boundary >> 1);
+		replay->boundary = next > REPLAY_NEVER >> 1 ? UINT64_MAX : next << 1;
+		if (replay->boundary == UINT64_MAX)
+			break;
+	}
+	return 0;
+}
+
+static int merge(struct replay *replay)
+{
+	while (replay->heap_count != 0) {
+		struct replay_stream *stream = replay->heap[0];
+		uint64_t limit = runner_up(replay);
+		int rc = 0;
+
+		if (replay->boundary != UINT64_MAX &&
+		    stream->events[stream->next].order >= replay->boundary) {
+			rc = pass_boundaries(replay, stream->events[stream->next].order);
+			if (rc != 0)
+				return rc;
+		}
+		if (replay->boundary != UINT64_MAX && limit >= replay->boundary)
+			limit = replay->boundary - 1;
+		rc = consume(replay, stream, limit);
+		if (rc != 0)
+			return rc;
+		if (stream->next == stream->count) {
+			rc = replay_stream_refill(stream, replay->reader, replay->figures);
+			if (rc < 0)
+				return rc;
+			if (rc == 0)
+				replay->heap[0] = replay->heap[--replay->heap_count];
+		}
+		if (replay->heap_count > 1)
+			sift_down(replay, 0);
+	}
+	return flush(replay);
+}
+
+static int start(struct replay *replay)
+{
+	int rc = live_table_init(&replay->live);
+
+	if (rc != 0)
+		return rc;
+	rc = replay_streams_new(replay->reader, &replay->streams, &replay->stream_count);
+	if (rc != 0)
+		return rc;
+	replay->last_address = calloc((size_t)replay->reader->threads + 1, sizeof(uint64_t));
+	replay->heap = calloc(replay->stream_count + 1, sizeof(struct replay_stream *));
+	if (replay->last_address == NULL || replay->heap == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < replay->stream_count; i++) {
+		rc = replay_stream_refill(&replay->streams[i], replay->reader, replay->figures);
+		if (rc < 0)
+			return rc;
+		if (rc == 1)
+			replay->heap[replay->heap_count++] = &replay->streams[i];
+	}
+	for (size_t i = replay->heap_count / 2; i-- > 0;)
+		sift_down(replay, i);
+	return 0;
+}
+
+int replay_run(const struct trace_reader *reader, struct callstack_table *callstacks,
+	       const struct replay_consumer *consumer, struct replay_figures *figures)
+{
+	struct replay *replay = calloc(1, sizeof(*replay));
+	int rc;
+
+	if (replay == NULL)
+		return -ENOMEM;
+	*figures = (struct replay_figures){0};
+	replay->reader = reader;
+	replay->callstacks = callstacks;
+	replay->consumer = consumer;
+	replay->figures = figures;
+	replay->boundary = consumer->first_boundary > REPLAY_NEVER >> 1
+			       ? UINT64_MAX
+			       : consumer->first_boundary << 1;
+	rc = start(replay);
+	if (rc == 0)
+		rc = merge(replay);
+	figures->foreign_frees += replay->early_count;
+	replay_streams_free(replay->streams, replay->stream_count);
+	live_table_fini(&replay->live);
+	free(replay->last_address);
+	free(replay->heap);
+	free(replay);
+	return rc;
+}

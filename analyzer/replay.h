@@ -1,0 +1,71 @@
+/*
+ * All events of a trace in order of time, as changes of the heap.
+ *
+ * Each ring is a stream in order of time already; a heap of streams merges them. The table of live
+ * blocks tells a release what it releases. Consumers (the aggregates) get changes in batches, for
+ * tight loops; a batch never reaches over a boundary in time that the consumer asked for.
+ *
+ * Memory grows with live blocks, stacks, rings and threads, not with events.
+ */
+#ifndef REPLAY_H
+#define REPLAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct callstack_table;
+struct trace_reader;
+
+enum replay_op {
+	REPLAY_ALLOCATE,
+	REPLAY_FREE,   /* site and bytes are those of the block */
+	REPLAY_FAILED, /* bytes: what was asked for */
+	REPLAY_MAP,
+	REPLAY_UNMAP,
+	REPLAY_SAMPLE, /* bytes: the value */
+};
+
+enum replay_flag {
+	REPLAY_TEMPORARY = 1,  /* FREE: by its allocator, which allocated nothing in between */
+	REPLAY_MISMATCHED = 2, /* FREE: by a function of another family */
+};
+
+struct replay_change {
+	uint64_t tick; /* shifted by reader->tick_shift */
+	uint64_t bytes;
+	uint64_t address; /* MAP, UNMAP only */
+	uint32_t site;	  /* ALLOCATE, FREE, FAILED, MAP */
+	uint8_t op;	  /* enum replay_op */
+	uint8_t kind;	  /* enum trace_event_kind */
+	uint8_t flags;
+	uint8_t reserved;
+};
+
+/* No boundary any more. */
+#define REPLAY_NEVER UINT64_MAX
+
+struct replay_consumer {
+	void *context;
+	/* Changes in order of time. Returns 0 or -errno, which ends the replay. */
+	int (*changes)(void *context, const struct replay_change *changes, size_t count);
+	/* Every change before tick `at` has been handed over. Returns the next boundary. */
+	uint64_t (*boundary)(void *context, uint64_t at);
+	uint64_t first_boundary; /* shifted tick, REPLAY_NEVER: none */
+};
+
+/* What only the replay sees. */
+struct replay_figures {
+	uint64_t events;	/* records, a realloc being one */
+	uint64_t foreign_frees; /* of addresses that nobody allocated */
+	uint64_t replaced;	/* blocks at whose address another was allocated: a free was lost */
+	uint64_t unreadable_segments;
+	uint64_t unreadable_events; /* known to be in them */
+	bool unreadable_ring;	    /* a ring's words end in something that is no event */
+};
+
+/* Runs the whole trace. `callstacks` gets the sites numbered. Returns 0 or -errno. */
+int replay_run(const struct trace_reader *reader, struct callstack_table *callstacks,
+	       const struct replay_consumer *consumer, struct replay_figures *figures);
+
+#endif

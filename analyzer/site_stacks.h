@@ -1,0 +1,39 @@
+/*
+ * From the return addresses of sites to their frames, and which sites are one to a reader.
+ *
+ * Two return addresses on one line are two sites to the replay and one to people: stacks that are
+ * equal in function, file and line in every frame (where no line is known: in module and offset)
+ * get the same number here.
+ */
+#ifndef SITE_STACKS_H
+#define SITE_STACKS_H
+
+#include "profile.h"
+
+struct callstack_table;
+struct site_stacks;
+struct trace_reader;
+
+/*
+ * `reader` must outlive site_stacks_add(), not the stacks. Returns NULL and errno without memory.
+ */
+struct site_stacks *site_stacks_new(struct trace_reader *reader,
+				    const struct profile_options *options);
+
+/* Ends all frames and stacks that were given out. NULL is allowed. */
+void site_stacks_free(struct site_stacks *stacks);
+
+/*
+ * The stack of a site of `callstacks`. *number is its number among the different ones, from 0 in
+ * order of first mention. Returns 0 or -ENOMEM.
+ */
+int site_stacks_add(struct site_stacks *stacks, const struct callstack_table *callstacks,
+		    uint32_t site, uint32_t *number);
+
+size_t site_stacks_count(const struct site_stacks *stacks);
+const struct profile_stack *site_stacks_get(const struct site_stacks *stacks, uint32_t number);
+
+/* Must be called after the last add: frees what only adding needs. */
+void site_stacks_finish(struct site_stacks *stacks);
+
+#endif

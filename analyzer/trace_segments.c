@@ -1,0 +1,379 @@
+/*
+ * One function a segment type. The head was found sound by the scan; the payload is hashed here,
+ * then every length in it is checked against what is there.
+ *
+ * An EVENTS segment with a wrong hash is no loss while the ring still holds its words: that is a
+ * flush cut short by SIGKILL, or one that is going on right now.
+ */
+#include "trace_segments.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define RING_WORDS_MAX	  (8U * 1024 * 1024)
+#define RING_READ_TRIES	  200
+#define MODULES_MAX	  65536
+#define NODE_CHUNKS_MAX	  ((UINT32_C(1) << TRACE_NODE_PARENT_BITS) / TRACE_NODES_CHUNK_WORDS)
+#define WIDE_CHUNKS_MAX	  4096
+#define BUILD_ID_MAX	  64
+#define PATH_BYTES_MAX	  65536
+#define CMDLINE_BYTES_MAX (4U * 1024 * 1024)
+
+void *trace_grow(void *array, size_t count, size_t bytes)
+{
+	/* Grows when count is a power of two, so no capacity needs keeping. */
+	if (count != 0 && (count & (count - 1)) != 0)
+		return array;
+	return reallocarray(array, count == 0 ? 1 : count * 2, bytes);
+}
+
+static void bad(struct trace_reader *reader, const struct trace_head *head, const char *what)
+{
+	trace_damage_add(&reader->damage, head->segment.bytes, "%s at offset %llu", what,
+			 (unsigned long long)head->offset);
+}
+
+/* Reads the payload. Returns 1 when it is there, whole and right; 0 when not; -ENOMEM. */
+static int read_payload(struct trace_reader *reader, const struct trace_head *head,
+			struct trace_scratch *scratch, size_t *got)
+{
+	size_t bytes = head->segment.payload_bytes;
+
+	*got = 0;
+	if (head->segment.payload_bytes > TRACE_PAYLOAD_BYTES_MAX)
+		return 0;
+	if (bytes > scratch->capacity) {
+		uint8_t *larger = realloc(scratch->bytes, bytes);
+
+		if (larger == NULL)
+			return -ENOMEM;
+		scratch->bytes = larger;
+		scratch->capacity = bytes;
+	}
+	if (bytes == 0)
+		return 0;
+	*got = trace_file_read(&reader->file, head->offset + sizeof(head->segment), scratch->bytes,
+			       bytes);
+	if (*got != bytes)
+		return 0;
+	return XXH3_64bits(scratch->bytes, bytes) == head->segment.payload_hash;
+}
+
+static char *copy_string(const uint8_t *bytes, size_t count)
+{
+	char *copy = malloc(count + 1);
+
+	if (copy != NULL) {
+		memcpy(copy, bytes, count);
+		copy[count] = '\0';
+	}
+	return copy;
+}
+
+static int index_process(struct trace_reader *reader, const struct trace_head *head,
+			 const uint8_t *payload, size_t bytes)
+{
+	struct trace_process process;
+	struct trace_process_info *info = &reader->process;
+	uint64_t total;
+	char **into[] = {&info->exe, &info->cmdline, &info->host, &info->cwd};
+
+	if (bytes < sizeof(process)) {
+		bad(reader, head, "unsound process segment");
+		return 0;
+	}
+	memcpy(&process, payload, sizeof(process));
+	total = (uint64_t)process.exe_bytes + process.cmdline_bytes + process.host_bytes +
+		process.cwd_bytes;
+	if (total > bytes - sizeof(process) || info->exe != NULL) {
+		bad(reader, head, "unsound process segment");
+		return 0;
+	}
+	const uint32_t lengths[] = {process.exe_bytes, process.cmdline_bytes, process.host_bytes,
+				    process.cwd_bytes};
+
+	payload += sizeof(process);
+	for (size_t i = 0; i < 4; i++) {
+		*into[i] = copy_string(payload, lengths[i]);
+		if (*into[i] == NULL)
+			return -ENOMEM;
+		payload += lengths[i];
+	}
+	info->cmdline_bytes = process.cmdline_bytes;
+	return 0;
+}
+
+static int index_module(struct trace_reader *reader, const struct trace_head *head,
+			const uint8_t *payload, size_t bytes)
+{
+	struct trace_module_info info = {0};
+	void *larger;
+
+	if (bytes >= sizeof(info.head))
+		memcpy(&info.head, payload, sizeof(info.head));
+	if (bytes < sizeof(info.head) || info.head.build_id_bytes > BUILD_ID_MAX ||
+	    info.head.path_bytes > PATH_BYTES_MAX || info.head.start >= info.head.end ||
+	    reader->module_count >= MODULES_MAX ||
+	    (uint64_t)info.head.build_id_bytes + info.head.path_bytes > bytes - sizeof(info.head)) {
+		bad(reader, head, "unsound module segment");
+		return 0;
+	}
+	payload += sizeof(info.head);
+	larger = trace_grow(reader->modules, reader->module_count, sizeof(*reader->modules));
+	if (larger == NULL)
+		return -ENOMEM;
+	reader->modules = larger;
+	info.build_id = (uint8_t *)copy_string(payload, info.head.build_id_bytes);
+	info.path = copy_string(payload + info.head.build_id_bytes, info.head.path_bytes);
+	if (info.build_id == NULL || info.path == NULL) {
+		free(info.build_id);
+		free(info.path);
+		return -ENOMEM;
+	}
+	reader->modules[reader->module_count++] = info;
+	return 0;
+}
+
+static int index_unload(struct trace_reader *reader, const struct trace_head *head,
+			const uint8_t *payload, size_t bytes)
+{
+	void *larger;
+
+	if (bytes < sizeof(*reader->unloads)) {
+		bad(reader, head, "unsound unload segment");
+		return 0;
+	}
+	larger = trace_grow(reader->unloads, reader->unload_count, sizeof(*reader->unloads));
+	if (larger == NULL)
+		return -ENOMEM;
+	reader->unloads = larger;
+	memcpy(&reader->unloads[reader->unload_count++], payload, sizeof(*reader->unloads));
+	return 0;
+}
+
+static bool events_sound(const struct trace_events *events, size_t payload_bytes)
+{
+	uint64_t columns = 0;
+
+	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+		columns += events->column_bytes[i];
+	if (columns > TRACE_PAYLOAD_BYTES_MAX || events->events == 0 ||
+	    events->column_bytes[TRACE_COLUMN_KIND] != events->events ||
+	    events->tick_shift > TRACE_TICK_SHIFT_MAX || events->from >= events->to)
+		return false;
+	if (events->compression == TRACE_COMPRESSION_NONE)
+		return columns <= payload_bytes - sizeof(*events);
+	return events->compression == TRACE_COMPRESSION_ZSTD;
+}
+
+static int index_events(struct trace_reader *reader, const struct trace_head *head,
+			const uint8_t *payload, size_t bytes)
+{
+	struct trace_events events;
+	struct trace_events_info *info;
+	void *larger;
+
+	if (bytes >= sizeof(events))
+		memcpy(&events, payload, sizeof(events));
+	if (bytes < sizeof(events) || !events_sound(&events, bytes)) {
+		bad(reader, head, "unsound events segment");
+		return 0;
+	}
+	larger = trace_grow(reader->events, reader->event_segments, sizeof(*reader->events));
+	if (larger == NULL)
+		return -ENOMEM;
+	reader->events = larger;
+	info = &reader->events[reader->event_segments++];
+	*info = (struct trace_events_info){
+	    .offset = head->offset + sizeof(head->segment),
+	    .payload_bytes = bytes,
+	    .from = events.from,
+	    .to = events.to,
+	    .first_event = events.first_event,
+	    .first_tick = events.first_tick,
+	    .last_tick = events.last_tick,
+	    .unrecorded = events.lost_events,
+	    .clock = events.clock,
+	    .events = events.events,
+	    .ring = events.ring,
+	    .thread = events.thread,
+	    .tick_shift = events.tick_shift,
+	};
+	return 0;
+}
+
+/* A flush cut short or going on: the copy of the ring has the words. */
+static bool ring_holds(const struct trace_reader *reader, const uint8_t *payload, size_t bytes)
+{
+	struct trace_events events;
+	const struct trace_ring_copy *ring;
+
+	if (bytes < sizeof(events))
+		return false;
+	memcpy(&events, payload, sizeof(events));
+	ring = trace_reader_ring(reader, events.ring);
+	return ring != NULL && events.from >= ring->control.flushed &&
+	       (reader->running || events.to <= ring->control.flushed + ring->word_count);
+}
+
+static int index_chunk(struct trace_reader *reader, const struct trace_head *head,
+		       struct trace_chunks *chunks, size_t max)
+{
+	size_t index = head->segment.index;
+
+	if (index >= max || (index < chunks->count && chunks->offsets[index] != 0)) {
+		bad(reader, head, "unsound stack segment");
+		return 0;
+	}
+	if (index >= chunks->count) {
+		size_t count = index + 1 > chunks->count * 2 ? index + 1 : chunks->count * 2;
+		uint64_t *larger = reallocarray(chunks->offsets, count, sizeof(*larger));
+
+		if (larger == NULL)
+			return -ENOMEM;
+		memset(larger + chunks->count, 0, (count - chunks->count) * sizeof(*larger));
+		chunks->offsets = larger;
+		chunks->count = count;
+	}
+	chunks->offsets[index] = head->offset;
+	return 0;
+}
+
+static int index_appended(struct trace_reader *reader, const struct trace_head *head,
+			  struct trace_scratch *scratch)
+{
+	size_t got;
+	int right = read_payload(reader, head, scratch, &got);
+
+	if (right < 0)
+		return right;
+	if (right == 0) {
+		if (head->segment.type == TRACE_SEGMENT_EVENTS &&
+		    ring_holds(reader, scratch->bytes, got))
+			return 0;
+		if (head->cut && !reader->running)
+			reader->damage.cut = true;
+		bad(reader, head, head->cut ? "the file ends within the segment" : "bad segment");
+		return 0;
+	}
+	switch (head->segment.type) {
+	case TRACE_SEGMENT_PROCESS:
+		return index_process(reader, head, scratch->bytes, got);
+	case TRACE_SEGMENT_MODULE:
+		return index_module(reader, head, scratch->bytes, got);
+	case TRACE_SEGMENT_UNLOAD:
+		return index_unload(reader, head, scratch->bytes, got);
+	default:
+		return index_events(reader, head, scratch->bytes, got);
+	}
+}
+
+int trace_segment_index(struct trace_reader *reader, const struct trace_head *head,
+			struct trace_scratch *scratch)
+{
+	if (trace_segment_mapped(head->segment.type) && head->cut && !reader->running)
+		reader->damage.cut = true;
+	switch (head->segment.type) {
+	case TRACE_SEGMENT_PROCESS:
+	case TRACE_SEGMENT_MODULE:
+	case TRACE_SEGMENT_UNLOAD:
+	case TRACE_SEGMENT_EVENTS:
+		return index_appended(reader, head, scratch);
+	case TRACE_SEGMENT_NODES:
+		return index_chunk(reader, head, &reader->nodes, NODE_CHUNKS_MAX);
+	case TRACE_SEGMENT_WIDE:
+		return index_chunk(reader, head, &reader->wide, WIDE_CHUNKS_MAX);
+	default:
+		/* RING was copied before; what we do not know is skipped by its length. */
+		return 0;
+	}
+}
+
+/* Copies control block and words until the owner did not flush meanwhile. */
+static int copy_ring(const struct trace_reader *reader, const struct trace_head *head,
+		     struct trace_ring_copy *copy, size_t capacity, uint64_t data_offset)
+{
+	uint64_t control_offset = head->offset + sizeof(head->segment);
+	uint64_t flushed_after;
+
+	for (int tries = 0; tries < RING_READ_TRIES; tries++) {
+		size_t count, got;
+
+		memset(&copy->control, 0, sizeof(copy->control));
+		trace_file_read(&reader->file, control_offset, &copy->control,
+				sizeof(copy->control));
+		if (copy->control.head < copy->control.flushed ||
+		    copy->control.head - copy->control.flushed > capacity)
+			return -EINVAL;
+		count = copy->control.head - copy->control.flushed;
+		free(copy->words);
+		copy->words = malloc(count * sizeof(uint64_t) + 1);
+		if (copy->words == NULL)
+			return -ENOMEM;
+		got = trace_file_read(&reader->file, head->offset + data_offset, copy->words,
+				      count * sizeof(uint64_t));
+		copy->word_count = got / sizeof(uint64_t);
+		if (trace_file_read(
+			&reader->file, control_offset + offsetof(struct trace_ring, flushed),
+			&flushed_after, sizeof(flushed_after)) != sizeof(flushed_after) ||
+		    flushed_after == copy->control.flushed)
+			return 0;
+	}
+	/* It never stood still: what it holds now comes after what we report. */
+	copy->word_count = 0;
+	return 0;
+}
+
+int trace_segment_ring(struct trace_reader *reader, const struct trace_head *head)
+{
+	struct trace_ring_copy copy = {.index = head->segment.index};
+	uint64_t data_offset = reader->header.page_size > TRACE_RING_DATA_OFFSET
+				   ? reader->header.page_size
+				   : TRACE_RING_DATA_OFFSET;
+	uint64_t capacity = 0;
+	void *larger;
+	int rc;
+
+	if (head->segment.bytes > data_offset)
+		capacity = (head->segment.bytes - data_offset) / sizeof(uint64_t);
+	if (capacity > RING_WORDS_MAX)
+		capacity = RING_WORDS_MAX;
+	rc = copy_ring(reader, head, &copy, capacity, data_offset);
+	if (rc == -ENOMEM)
+		return rc;
+	if (rc != 0) {
+		bad(reader, head, "unsound ring");
+		copy.word_count = 0;
+		/* Which words it had is unknown; so is how many events came before. */
+		copy.control.flushed = UINT64_MAX;
+		copy.control.flushed_events = 0;
+	}
+	larger = trace_grow(reader->rings, reader->ring_count, sizeof(*reader->rings));
+	if (larger == NULL) {
+		free(copy.words);
+		return -ENOMEM;
+	}
+	reader->rings = larger;
+	reader->rings[reader->ring_count++] = copy;
+	return 0;
+}
+
+static int compare_ring_index(const void *key, const void *element)
+{
+	uint32_t index = *(const uint32_t *)key;
+	uint32_t other = ((const struct trace_ring_copy *)element)->index;
+
+	return index < other ? -1 : index > other;
+}
+
+struct trace_ring_copy *trace_reader_ring(const struct trace_reader *reader, uint32_t index)
+{
+	if (reader->ring_count == 0)
+		return NULL;
+	return bsearch(&index, reader->rings, reader->ring_count, sizeof(*reader->rings),
+		       compare_ring_index);
+}
