@@ -26,21 +26,16 @@ static uint64_t growing_sites(const struct profile_site *site)
 
 static const struct figure {
 	const char *name;
-	size_t offsets[2]; /* the sum of these, of struct profile */
+	size_t offset; /* in struct profile; NO_TOTAL: a sum over the sites */
 	site_figure of_site;
 } figures[] = {
-    {"leaked", {NO_TOTAL, NO_TOTAL}, leaked_bytes}, /* likely or perhaps, not merely live */
-    {"growing", {NO_TOTAL, NO_TOTAL}, growing_sites},
-    {"live", {TOTAL(live_bytes_end), NO_TOTAL}, NULL},
-    {"blocks", {TOTAL(live_blocks_end), NO_TOTAL}, NULL},
-    {"peak", {TOTAL(peak_bytes), NO_TOTAL}, NULL},
-    {"rss", {TOTAL(peak_rss_bytes), NO_TOTAL}, NULL},
-    {"bytes", {TOTAL(bytes_allocated), NO_TOTAL}, NULL},
-    {"allocations", {TOTAL(allocations), NO_TOTAL}, NULL},
-    {"temporary", {TOTAL(temporary), NO_TOTAL}, NULL},
-    {"failed", {TOTAL(failed), NO_TOTAL}, NULL},
-    {"mismatched", {TOTAL(mismatched_frees), NO_TOTAL}, NULL},
-    {"lost", {TOTAL(lost_events), offsetof(struct profile, damage.lost_events)}, NULL},
+    {"leaked", NO_TOTAL, leaked_bytes}, /* likely or perhaps, not merely live */
+    {"growing", NO_TOTAL, growing_sites},      {"live", TOTAL(live_bytes_end), NULL},
+    {"blocks", TOTAL(live_blocks_end), NULL},  {"peak", TOTAL(peak_bytes), NULL},
+    {"rss", TOTAL(peak_rss_bytes), NULL},      {"bytes", TOTAL(bytes_allocated), NULL},
+    {"allocations", TOTAL(allocations), NULL}, {"temporary", TOTAL(temporary), NULL},
+    {"failed", TOTAL(failed), NULL},	       {"mismatched", TOTAL(mismatched_frees), NULL},
+    {"lost", TOTAL(lost_events), NULL},
 };
 
 /* The longer ones first: each is tried as a prefix. */
@@ -125,14 +120,10 @@ int condition_parse(const char *text, size_t length, struct condition *condition
 
 static uint64_t figure_value(const struct figure *figure, const struct profile *profile)
 {
-	uint64_t sum = 0, value;
+	uint64_t sum = 0;
 
-	for (size_t i = 0; i < COUNT(figure->offsets); i++) {
-		if (figure->offsets[i] == NO_TOTAL)
-			continue;
-		memcpy(&value, (const char *)profile + figure->offsets[i], sizeof(value));
-		sum += value;
-	}
+	if (figure->offset != NO_TOTAL)
+		memcpy(&sum, (const char *)profile + figure->offset, sizeof(sum));
 	for (size_t i = 0; figure->of_site && i < profile->site_count; i++)
 		sum += figure->of_site(&profile->sites[i]);
 	return sum;

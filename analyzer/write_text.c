@@ -225,11 +225,13 @@ static void warn_count(struct text *text, bool *any, uint64_t count, const char 
 static int warnings_section(struct text *text)
 {
 	const struct profile_totals *totals = &text->profile->totals;
+	/* What is gone with damage is among the lost, and is told with it. */
+	uint64_t damaged = text->profile->damage.lost_events;
+	uint64_t lost = totals->lost_events > damaged ? totals->lost_events - damaged : 0;
 	bool any = false;
 
 	warn_damage(text, &any);
-	warn_count(text, &any, totals->lost_events,
-		   "event was lost by the recorder: the figures miss it",
+	warn_count(text, &any, lost, "event was lost by the recorder: the figures miss it",
 		   "events were lost by the recorder: the figures miss them");
 	warn_count(text, &any, totals->mismatched_frees,
 		   "block was freed by the wrong function (malloc, new and new[] mixed)",
