@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Shared by the scripts of this directory; sourced by bash. Sets `root`, the checkout, and offers
 # `step` to do something quietly, with everything it prints in a log.
 
