@@ -8,11 +8,11 @@
 #include "pages.h"
 #include "trace_file.h"
 
-#define CHUNKS_MAX ((1U << TRACE_NODE_PARENT_BITS) / TRACE_NODES_CHUNK_WORDS)
-#define CHUNK_BYTES (TRACE_NODES_CHUNK_WORDS * sizeof(uint64_t))
-#define CHUNK_HEAD_WORDS (sizeof(struct trace_segment) / sizeof(uint64_t))
-#define FIRST_TABLE_SLOTS 1024
-#define PROBES_MAX 64
+#define CHUNKS_MAX	    ((1U << TRACE_NODE_PARENT_BITS) / TRACE_NODES_CHUNK_WORDS)
+#define CHUNK_BYTES	    (TRACE_NODES_CHUNK_WORDS * sizeof(uint64_t))
+#define CHUNK_HEAD_WORDS    (sizeof(struct trace_segment) / sizeof(uint64_t))
+#define FIRST_TABLE_SLOTS   1024
+#define PROBES_MAX	    64
 #define SLOTS_MOVED_AT_ONCE 8
 
 /* `id` is stored after `word` was claimed: 0 means another thread is about to. */
@@ -30,8 +30,8 @@ struct table {
 	struct slot slots[];
 };
 
-static _Atomic(struct table *) current; /* release when published */
-static _Atomic(struct table *) old;	/* being moved into `current`; NULL mostly */
+static _Atomic(struct table *) current;	       /* release when published */
+static _Atomic(struct table *) old;	       /* being moved into `current`; NULL mostly */
 static atomic_flag growing = ATOMIC_FLAG_INIT; /* tried, never waited for */
 
 static _Atomic(uint64_t *) chunks[CHUNKS_MAX]; /* release when published */
@@ -89,9 +89,8 @@ static unsigned region_code(uint32_t pc_high, uint32_t epoch)
 			return i;
 		if (seen)
 			continue;
-		if (!atomic_compare_exchange_strong_explicit(&regions[i], &seen, value,
-							     memory_order_relaxed,
-							     memory_order_relaxed)) {
+		if (!atomic_compare_exchange_strong_explicit(
+			&regions[i], &seen, value, memory_order_relaxed, memory_order_relaxed)) {
 			i--;
 			continue;
 		}
@@ -172,9 +171,8 @@ static bool table_add(struct table *table, uint64_t word, uint32_t id)
 		struct slot *slot = &table->slots[(hash + i) & table->mask];
 		uint64_t seen = 0;
 
-		if (atomic_compare_exchange_strong_explicit(&slot->word, &seen, word,
-							    memory_order_acq_rel,
-							    memory_order_acquire)) {
+		if (atomic_compare_exchange_strong_explicit(
+			&slot->word, &seen, word, memory_order_acq_rel, memory_order_acquire)) {
 			atomic_store_explicit(&slot->id, id, memory_order_release);
 			atomic_fetch_add_explicit(&table->used, 1, memory_order_relaxed);
 			return true;
@@ -189,8 +187,8 @@ static bool table_add(struct table *table, uint64_t word, uint32_t id)
 static void move_some(struct table *from, struct table *to)
 {
 	size_t slots = from->mask + 1;
-	size_t at = atomic_fetch_add_explicit(&from->cursor, SLOTS_MOVED_AT_ONCE,
-					      memory_order_relaxed);
+	size_t at =
+	    atomic_fetch_add_explicit(&from->cursor, SLOTS_MOVED_AT_ONCE, memory_order_relaxed);
 
 	if (at >= slots)
 		return;

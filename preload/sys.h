@@ -1,6 +1,6 @@
 /*
- * System calls as the kernel has them: the result or -errno, errno itself untouched, no cancellation
- * point, nothing interposed by the program in between. Any thread, any signal context.
+ * System calls as the kernel has them: the result or -errno, errno itself untouched, no
+ * cancellation point, nothing interposed by the program in between. Any thread, any signal context.
  */
 #ifndef SYS_H
 #define SYS_H
@@ -42,11 +42,12 @@ static inline long sys_call(long number, long a, long b, long c, long d, long e,
 #error "memprof knows x86-64 and aarch64"
 #endif
 
-#define SYS0(name) sys_call(SYS_##name, 0, 0, 0, 0, 0, 0)
-#define SYS1(name, a) sys_call(SYS_##name, (long)(a), 0, 0, 0, 0, 0)
-#define SYS2(name, a, b) sys_call(SYS_##name, (long)(a), (long)(b), 0, 0, 0, 0)
+#define SYS0(name)	    sys_call(SYS_##name, 0, 0, 0, 0, 0, 0)
+#define SYS1(name, a)	    sys_call(SYS_##name, (long)(a), 0, 0, 0, 0, 0)
+#define SYS2(name, a, b)    sys_call(SYS_##name, (long)(a), (long)(b), 0, 0, 0, 0)
 #define SYS3(name, a, b, c) sys_call(SYS_##name, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define SYS4(name, a, b, c, d) sys_call(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define SYS4(name, a, b, c, d)                                                                     \
+	sys_call(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 #define SYS5(name, a, b, c, d, e)                                                                  \
 	sys_call(SYS_##name, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define SYS6(name, a, b, c, d, e, f)                                                               \

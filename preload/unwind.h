@@ -32,12 +32,17 @@ struct unwind_backend {
 	int (*init)(void);
 	/*
 	 * Returns the stack id (node of the innermost frame; its parents lead outward), 0 when not
-	 * one frame could be interned. `state` belongs to the calling thread. `counts` as well: plain
-	 * increments.
+	 * one frame could be interned. `state` belongs to the calling thread. `counts` as well:
+	 * plain increments.
 	 */
 	uint32_t (*stack)(void *state, const struct unwind_origin *origin, unsigned max_depth,
 			  struct unwind_counts *counts);
 };
+
+/*
+ * Code in [start, end) is gone: no backend may answer from what it remembers of it. Any thread.
+ */
+void unwind_forget(uintptr_t start, uintptr_t end);
 
 extern const struct unwind_backend unwind_libunwind; /* libunwind's unw_backtrace */
 extern const struct unwind_backend unwind_fp;	     /* frame pointers, bounded */

@@ -17,10 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TRACE_MAGIC 0x0a464f52504d454dULL /* "MEMPROF\n" in memory on little-endian machines */
-#define TRACE_VERSION 1
-#define TRACE_BYTE_ORDER 0x01020304U
-#define TRACE_HEADER_BYTES 4096
+#define TRACE_MAGIC	    0x0a464f52504d454dULL /* "MEMPROF\n" in memory on little-endian machines */
+#define TRACE_VERSION	    1
+#define TRACE_BYTE_ORDER    0x01020304U
+#define TRACE_HEADER_BYTES  4096
 #define TRACE_SEGMENT_MAGIC 0x1a676573fd706d89ULL
 #define TRACE_SEGMENT_ALIGN 64 /* every segment begins at a multiple of this */
 
@@ -38,13 +38,14 @@ struct trace_clock {
 };
 
 enum trace_end {
-	TRACE_END_NONE = 0,   /* still running, or killed: ask whether the process lives */
-	TRACE_END_EXIT = 1,   /* exit(), _exit() or return from main; `end_status` is the status */
-	TRACE_END_EXEC = 2,   /* replaced itself by another program */
-	TRACE_END_SIGNAL = 3, /* died by a signal, told by the launcher; `end_status` is its number */
+	TRACE_END_NONE = 0, /* still running, or killed: ask whether the process lives */
+	TRACE_END_EXIT = 1, /* exit(), _exit() or return from main; `end_status` is the status */
+	TRACE_END_EXEC = 2, /* replaced itself by another program */
+	TRACE_END_SIGNAL =
+	    3, /* died by a signal, told by the launcher; `end_status` is its number */
 };
 
-#define TRACE_REGIONS 64
+#define TRACE_REGIONS	  64
 #define TRACE_REGION_WIDE 63 /* a node's region that means: low word is an index of a wide pc */
 
 /*
@@ -166,7 +167,7 @@ struct trace_unload {
  * id 0 is the root, "no more callers". A word of 0 is a node that was never committed.
  */
 #define TRACE_NODES_CHUNK_WORDS 8192
-#define TRACE_NODE_PARENT_BITS 26
+#define TRACE_NODE_PARENT_BITS	26
 #define TRACE_NODE_PARENT(word) ((uint32_t)((word) >> 38))
 #define TRACE_NODE_REGION(word) ((uint32_t)((word) >> 32) & 63)
 #define TRACE_NODE_PC_LOW(word) ((uint32_t)(word))
@@ -267,7 +268,7 @@ enum trace_event_kind {
 #define TRACE_EVENT_ENUM(symbol, number, name, class, family) TRACE_EVENT_##symbol = (number),
 	TRACE_EVENT_KINDS(TRACE_EVENT_ENUM)
 #undef TRACE_EVENT_ENUM
-	TRACE_EVENT_KIND_MAX = 64
+	    TRACE_EVENT_KIND_MAX = 64
 };
 
 /*

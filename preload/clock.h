@@ -1,0 +1,73 @@
+/*
+ * Time stamps of events: the cheapest counter that all processors of the machine share. Ticks count
+ * from the start of the recording; pairs with CLOCK_MONOTONIC, taken now and then, make them
+ * seconds.
+ */
+#ifndef CLOCK_H
+#define CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+#include "memprof/trace.h"
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+/* Which counter; fixed by clock_init, read by every thread. */
+extern enum trace_clock_kind clock_kind;
+extern uint64_t clock_start; /* raw counter at tick 0 */
+
+/* Chooses the counter and sets tick 0. Before any other function here. */
+void clock_init(void);
+
+static inline uint64_t clock_monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+static inline uint64_t clock_raw(void)
+{
+#if defined(__x86_64__)
+	if (__builtin_expect(clock_kind == TRACE_CLOCK_TSC, 1))
+		return __rdtsc();
+#elif defined(__aarch64__)
+	if (__builtin_expect(clock_kind == TRACE_CLOCK_CNTVCT, 1)) {
+		uint64_t now;
+
+		__asm__ volatile("mrs %0, cntvct_el0" : "=r"(now));
+		return now;
+	}
+#endif
+	return clock_monotonic_ns();
+}
+
+/* For a release: the stamp is taken before the call that follows can be seen by another thread. */
+static inline uint64_t clock_ticks(void)
+{
+	return clock_raw() - clock_start;
+}
+
+/*
+ * For an acquisition when other threads exist: the stamp is taken after all loads before it.
+ * Without the fence rdtsc may run ahead of the load that took the block from another thread (Intel
+ * SDM vol. 2B, RDTSC), and the block would seem older than its former owner's free.
+ */
+static inline uint64_t clock_ticks_after(void)
+{
+#if defined(__x86_64__)
+	_mm_lfence();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+	return clock_raw() - clock_start;
+}
+
+/* Both clocks at one moment. */
+struct trace_clock clock_pair(void);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * From a ring's words to the columns of an EVENTS segment, compressed. The layout is that of
+ * memprof/trace.h; docs/trace-format.md explains it.
+ */
+#ifndef ENCODE_H
+#define ENCODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "memprof/trace.h"
+
+/* The size of a codec's memory: working columns, output and the compressor's own state. */
+struct codec;
+
+/*
+ * A codec, free for the caller alone until encode_put(). Comes from a pool that never has more than
+ * were in use at once; NULL when there is no memory. Any thread, signal-safe.
+ */
+struct codec *encode_take(void);
+void encode_put(struct codec *codec);
+
+/* In a forked child: another thread of the parent may have had the codec, so forget them all. */
+void encode_forked(void);
+
+/*
+ * Encodes the `count` words at `words`. Fills the fields of `head` that follow from them (events,
+ * first_tick, last_tick, column_bytes, compression, tick_shift) and sets `*bytes` to the length of
+ * the encoded columns, which stay the codec's until its next use. Never fails: what does not
+ * compress is stored as it is.
+ */
+const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, bool compress,
+			 struct trace_events *head, size_t *bytes);
+
+/* Words an event takes whose first word is `first`; 0 for one that is no event. */
+size_t event_words(uint64_t first);
+
+#endif

@@ -1,0 +1,109 @@
+/* Anonymous memory the program maps itself, and libraries it lets go. */
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+
+#include "interpose.h"
+#include "lifecycle.h"
+#include "modules.h"
+#include "sys.h"
+
+EXPORT void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
+EXPORT void *mmap64(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
+EXPORT int munmap(void *address, size_t bytes);
+EXPORT void *mremap(void *old, size_t old_bytes, size_t bytes, int flags, ...);
+EXPORT int dlclose(void *library);
+
+static void *raw_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+	long result = SYS6(mmap, address, bytes, protection, flags, fd, offset);
+
+	if (result < 0 && result > -4096) {
+		errno = (int)-result;
+		return MAP_FAILED;
+	}
+	return (void *)result;
+}
+
+void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+	struct thread *thread;
+	void *memory;
+
+	if (!real_ready())
+		return raw_mmap(address, bytes, protection, flags, fd, offset);
+	thread = record_maps() ? thread_enter(HOOK_FRAME) : NULL;
+	memory = real.mmap(address, bytes, protection, flags, fd, offset);
+	if (!thread)
+		return memory;
+	if (memory != MAP_FAILED && (flags & MAP_ANONYMOUS))
+		record_map(thread, TRACE_EVENT_MMAP, memory, bytes, HOOK_ORIGIN);
+	thread_leave();
+	return memory;
+}
+
+/* The same function where off_t has 64 bits, which it has on all machines we know. */
+void *mmap64(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
+    __attribute__((alias("mmap")));
+
+int munmap(void *address, size_t bytes)
+{
+	struct thread *thread;
+	uint64_t before;
+	int result;
+
+	if (!real_ready())
+		return (int)SYS2(munmap, address, bytes);
+	thread = record_maps() ? thread_enter(HOOK_FRAME) : NULL;
+	before = thread ? record_before() : 0;
+	result = real.munmap(address, bytes);
+	if (!thread)
+		return result;
+	if (result == 0)
+		record_unmap(thread, TRACE_EVENT_MUNMAP, address, bytes, before);
+	thread_leave();
+	return result;
+}
+
+void *mremap(void *old, size_t old_bytes, size_t bytes, int flags, ...)
+{
+	struct thread *thread;
+	uint64_t before;
+	void *wanted = NULL;
+	void *memory;
+	va_list arguments;
+
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+		va_start(arguments, flags);
+		wanted = va_arg(arguments, void *);
+		va_end(arguments);
+	}
+	if (!real_ready())
+		return (void *)SYS5(mremap, old, old_bytes, bytes, flags, wanted);
+	thread = record_maps() ? thread_enter(HOOK_FRAME) : NULL;
+	before = thread ? record_before() : 0;
+	memory = real.mremap(old, old_bytes, bytes, flags, wanted);
+	if (!thread)
+		return memory;
+	if (memory != MAP_FAILED)
+		record_remap(thread, old, old_bytes, memory, bytes, before, HOOK_ORIGIN);
+	thread_leave();
+	return memory;
+}
+
+int dlclose(void *library)
+{
+	int result;
+	uintptr_t guard;
+
+	if (!real_ready())
+		return -1;
+	result = real.dlclose(library);
+	guard = thread_tls.guard;
+	if (!guard)
+		thread_tls.guard = HOOK_FRAME;
+	if (lifecycle_is_recording())
+		modules_unloaded();
+	thread_tls.guard = guard;
+	return result;
+}

@@ -1,0 +1,378 @@
+#include "lifecycle.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "encode.h"
+#include "farewell.h"
+#include "log.h"
+#include "modules.h"
+#include "options.h"
+#include "output.h"
+#include "pages.h"
+#include "process.h"
+#include "record.h"
+#include "resident.h"
+#include "stacks.h"
+#include "sys.h"
+#include "thread.h"
+#include "trace_file.h"
+
+#if defined(__x86_64__)
+#define MACHINE 62 /* EM_X86_64 */
+#else
+#define MACHINE 183 /* EM_AARCH64 */
+#endif
+
+static const volatile uint32_t generation_off = GENERATION_OFF;
+
+static struct options options;
+static struct process process;
+/* One word on a page that the kernel wipes in a forked child; NULL before recording began. */
+static volatile uint32_t *generation;
+static uint32_t last_generation;
+static bool forked;
+static bool paused;
+static atomic_flag started = ATOMIC_FLAG_INIT;
+static atomic_flag disabled = ATOMIC_FLAG_INIT;
+
+static void turn_off(void)
+{
+	if (generation)
+		*generation = GENERATION_OFF;
+	thread_generation = &generation_off;
+}
+
+void lifecycle_disable(const char *why)
+{
+	char line[512];
+	struct text text;
+
+	turn_off();
+	if (atomic_flag_test_and_set(&disabled))
+		return;
+	text_init(&text, line, sizeof(line));
+	text_add(&text, why);
+	text_add(&text, ": recording stops, the program runs on");
+	text_end(&text, line);
+	log_line(line);
+}
+
+/* Whether recording goes on in this very process: not in a child that had no event yet. */
+static bool is_recording_here(void)
+{
+	return generation && *generation != GENERATION_FORKED && trace_file_header() &&
+	       trace_file_header()->pid == (uint32_t)SYS0(getpid);
+}
+
+static void describe(struct trace_header *header)
+{
+	struct trace_clock pair = clock_pair();
+	struct timespec real;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	*header = (struct trace_header){
+	    .magic = TRACE_MAGIC,
+	    .version = TRACE_VERSION,
+	    .byte_order = TRACE_BYTE_ORDER,
+	    .machine = MACHINE,
+	    .clock_kind = clock_kind,
+	    .start = {0, pair.monotonic_ns},
+	    .start_tick_raw = clock_start,
+	    .start_realtime_ns = (uint64_t)real.tv_sec * 1000000000U + (uint64_t)real.tv_nsec,
+	    .process_start = process.start,
+	    .pid = (uint32_t)process.pid,
+	    .parent_pid = (uint32_t)process.parent,
+	    .forked = forked,
+	    .max_depth = (uint32_t)options.depth,
+	};
+}
+
+static void write_process(void)
+{
+	struct trace_process record = {
+	    .exe_bytes = (uint32_t)strlen(process.exe),
+	    .cmdline_bytes = (uint32_t)process.cmdline_bytes,
+	    .host_bytes = (uint32_t)strlen(process.host),
+	    .cwd_bytes = (uint32_t)strlen(process.cwd),
+	};
+	char strings[2 * PATH_MAX + sizeof(process.host)];
+	struct text text;
+	size_t exe_bytes;
+	struct iovec pieces[4];
+
+	text_init(&text, strings, sizeof(strings));
+	text_add(&text, process.exe);
+	exe_bytes = (size_t)(text.at - strings);
+	text_add(&text, process.host);
+	text_add(&text, process.cwd);
+	pieces[0] = (struct iovec){&record, sizeof(record)};
+	pieces[1] = (struct iovec){strings, exe_bytes};
+	pieces[2] = (struct iovec){process.cmdline, process.cmdline_bytes};
+	pieces[3] = (struct iovec){strings + exe_bytes, record.host_bytes + record.cwd_bytes};
+	trace_file_append(TRACE_SEGMENT_PROCESS, 0, pieces, 4);
+}
+
+/* The file of this process, with all that stands in it before the first event. */
+static int open_trace(char *error, size_t error_bytes)
+{
+	struct trace_header header;
+	int result;
+
+	process_read(&process);
+	clock_init();
+	describe(&header);
+	result = output_create(options.out, &process, forked, &header, error, error_bytes);
+	if (result < 0)
+		return result;
+	if (!options.start)
+		__atomic_fetch_or(&trace_file_header()->flags, TRACE_FLAG_DORMANT_START,
+				  __ATOMIC_RELAXED);
+	write_process();
+	modules_init(process.exe);
+	if (forked)
+		modules_forked();
+	resident_init();
+	return stacks_init();
+}
+
+/* Opens the file and lets the threads in. */
+static void begin(void)
+{
+	char error[1024] = "no memory: recording is off";
+
+	if (open_trace(error, sizeof(error)) < 0) {
+		log_line(error);
+		turn_off();
+		return;
+	}
+	*generation = ++last_generation;
+	thread_generation = generation;
+}
+
+/* Drops us from LD_PRELOAD, in place, for the programs this one will start. */
+static void leave_preload(void)
+{
+	char *list = getenv("LD_PRELOAD");
+	char *name = list ? strstr(list, "libmemprof.so") : NULL;
+	char *start, *end;
+
+	if (!name)
+		return;
+	for (start = name; start > list && start[-1] != ':' && start[-1] != ' ';)
+		start--;
+	end = name + strcspn(name, ": ");
+	if (*end)
+		end++;
+	memmove(start, end, strlen(end) + 1);
+}
+
+static bool make_generation_page(void)
+{
+	volatile uint32_t *page = pages_map(trace_file_page());
+
+	if (!page)
+		return false;
+	/* Without it (Linux before 4.14) the fork handler writes the word. */
+	SYS3(madvise, page, trace_file_page(), MADV_WIPEONFORK);
+	*page = GENERATION_OFF;
+	generation = page;
+	return true;
+}
+
+static void read_options(void)
+{
+	char error[512];
+	const struct unwind_backend *backend;
+
+	if (options_parse(&options, environ, error, sizeof(error)) < 0) {
+		char line[600];
+		struct text text;
+
+		log_init(false);
+		text_init(&text, line, sizeof(line));
+		text_add(&text, error);
+		text_add(&text, ": recording is off");
+		text_end(&text, line);
+		log_line(line);
+		return;
+	}
+	log_init(options.quiet);
+	if (!options.children)
+		leave_preload();
+	backend = unwind_find(options.unwind);
+	if (!backend || !make_generation_page())
+		return;
+	thread_use(backend);
+	record_init(&(struct record_settings){
+	    .backend = backend,
+	    .max_depth = (unsigned)options.depth,
+	    .compress = strcmp(options.compress, "none") != 0,
+	    .maps = options.mmap,
+	});
+}
+
+void lifecycle_start(void)
+{
+	/* Before libc has its environment nothing can be asked: the event goes by unrecorded. */
+	if (!environ || atomic_flag_test_and_set(&started))
+		return;
+	read_options();
+	if (!generation) {
+		turn_off();
+		return;
+	}
+	paused = !options.start;
+	if (paused)
+		thread_generation = &generation_off;
+	else
+		begin();
+}
+
+void lifecycle_forked(void)
+{
+	trace_file_forked();
+	thread_forked();
+	encode_forked();
+	forked = true;
+	if (!options.children) {
+		turn_off();
+		return;
+	}
+	*generation = GENERATION_OFF;
+	if (!paused)
+		begin();
+}
+
+void lifecycle_pause(void)
+{
+	paused = true;
+	if (is_recording_here())
+		*generation = GENERATION_OFF;
+}
+
+void lifecycle_resume(void)
+{
+	if (!paused || !generation)
+		return;
+	paused = false;
+	if (is_recording_here())
+		*generation = last_generation;
+	else if (*generation == GENERATION_FORKED)
+		lifecycle_forked();
+	else
+		begin();
+}
+
+bool lifecycle_is_recording(void)
+{
+	return is_recording_here() && *generation != GENERATION_OFF;
+}
+
+static void flush_own(void)
+{
+	struct thread *thread = thread_enter((uintptr_t)__builtin_frame_address(0));
+
+	if (!thread)
+		return;
+	record_resident(thread);
+	record_flush(thread);
+	thread_leave();
+}
+
+static void mark_end(enum trace_end end, int status)
+{
+	struct trace_header *header = trace_file_header();
+
+	header->end_clock = clock_pair();
+	header->end_status = status;
+	__atomic_store_n(&header->end, end, __ATOMIC_RELEASE);
+}
+
+static void end_with(int status)
+{
+	if (!is_recording_here())
+		return;
+	flush_own();
+	resident_final();
+	farewell_counts();
+	mark_end(TRACE_END_EXIT, status);
+	if (!forked)
+		farewell_say();
+}
+
+void lifecycle_exec(void)
+{
+	if (!is_recording_here())
+		return;
+	flush_own();
+	resident_final();
+	farewell_counts();
+	mark_end(TRACE_END_EXEC, 0);
+}
+
+void lifecycle_exec_failed(void)
+{
+	if (is_recording_here())
+		trace_file_header()->end = TRACE_END_NONE;
+}
+
+void lifecycle_exit(int status)
+{
+	end_with(status & 0xff);
+}
+
+static void at_exit(int status, void *unused)
+{
+	(void)unused;
+	end_with(status & 0xff);
+}
+
+static void at_quick_exit_call(void)
+{
+	end_with(0);
+}
+
+/*
+ * A signal handler that interrupted a hook may fork: the child would then return into the hook and
+ * write into its parent's ring.
+ */
+static void at_fork_in_child(void)
+{
+	if (!generation || *generation == GENERATION_OFF)
+		return;
+	*generation = GENERATION_FORKED;
+	if (thread_tls.guard)
+		trace_file_forked();
+}
+
+/* What needs the loader or libc's registries, which the first event, anywhere, must not touch. */
+__attribute__((constructor)) static void construct(void)
+{
+	const struct unwind_backend *backend;
+	int saved_errno = errno;
+
+	thread_tls.guard = (uintptr_t)__builtin_frame_address(0);
+	if (*thread_generation == GENERATION_NEW)
+		lifecycle_start();
+	if (generation) {
+		backend = unwind_find(options.unwind);
+		if (backend->init() < 0)
+			log_line("libunwind cannot be loaded: stacks have one frame; install "
+				 "libunwind8 or use MEMPROF_UNWIND=fp");
+		if (trace_file_header())
+			modules_note_all();
+		thread_init();
+		on_exit(at_exit, NULL);
+		at_quick_exit(at_quick_exit_call);
+		pthread_atfork(NULL, NULL, at_fork_in_child);
+	}
+	thread_tls.guard = 0;
+	errno = saved_errno;
+}

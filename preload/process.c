@@ -1,0 +1,78 @@
+#include "process.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "log.h"
+#include "sys.h"
+
+/* As many bytes as there are, at most `bytes`; 0 when the file cannot be read. */
+static size_t read_file(const char *path, char *buffer, size_t bytes)
+{
+	long fd = SYS4(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	size_t used = 0;
+	long got = 1;
+
+	if (fd < 0)
+		return 0;
+	while (used < bytes && got > 0) {
+		got = SYS3(read, fd, buffer + used, bytes - used);
+		if (got > 0)
+			used += (size_t)got;
+	}
+	SYS1(close, fd);
+	return used;
+}
+
+/* The name in field 2 may hold anything, so count fields after its last ')' (proc_pid_stat(5)). */
+static uint64_t parse_start(char *stat, size_t bytes)
+{
+	uint64_t start = 0;
+	char *at;
+
+	stat[bytes] = 0;
+	at = strrchr(stat, ')');
+	for (unsigned field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	if (!at)
+		return 0;
+	for (at++; *at >= '0' && *at <= '9'; at++)
+		start = start * 10 + (uint64_t)(*at - '0');
+	return start;
+}
+
+uint64_t process_start(pid_t pid)
+{
+	char path[32], stat[1024];
+	struct text text;
+	size_t bytes;
+
+	text_init(&text, path, sizeof(path));
+	text_add(&text, "/proc/");
+	text_add_number(&text, (uint64_t)pid);
+	text_add(&text, "/stat");
+	text_end(&text, path);
+	bytes = read_file(path, stat, sizeof(stat) - 1);
+	return bytes ? parse_start(stat, bytes) : 0;
+}
+
+void process_read(struct process *process)
+{
+	struct utsname names;
+	long got;
+
+	process->pid = (pid_t)SYS0(getpid);
+	process->parent = (pid_t)SYS0(getppid);
+	process->start = process_start(process->pid);
+	got = SYS4(readlinkat, AT_FDCWD, "/proc/self/exe", process->exe, sizeof(process->exe) - 1);
+	process->exe[got > 0 ? got : 0] = 0;
+	got = SYS2(getcwd, process->cwd, sizeof(process->cwd));
+	if (got <= 0)
+		process->cwd[0] = 0;
+	process->host[0] = 0;
+	if (SYS1(uname, &names) == 0)
+		memcpy(process->host, names.nodename, sizeof(process->host));
+	process->cmdline_bytes =
+	    read_file("/proc/self/cmdline", process->cmdline, sizeof(process->cmdline));
+}

@@ -1,0 +1,229 @@
+#include "record.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "clock.h"
+#include "encode.h"
+#include "resident.h"
+#include "sys.h"
+#include "trace_file.h"
+
+static struct record_settings settings;
+
+/* glibc: false from the first pthread_create on. Others: assume threads. */
+extern char __libc_single_threaded __attribute__((weak));
+
+void record_init(const struct record_settings *chosen)
+{
+	settings = *chosen;
+}
+
+bool record_maps(void)
+{
+	return settings.maps;
+}
+
+static inline uint64_t tick_after(void)
+{
+	if (&__libc_single_threaded && __libc_single_threaded)
+		return clock_ticks();
+	return clock_ticks_after();
+}
+
+uint64_t record_before(void)
+{
+	return clock_ticks();
+}
+
+static inline uint32_t stack_of(struct thread *thread, const struct unwind_origin *origin)
+{
+	return settings.backend->stack(thread->unwind_state, origin, settings.max_depth,
+				       &thread->unwind_counts);
+}
+
+/* Room in the ring, emptying it when it is full. */
+static inline uint64_t *reserve(struct thread *thread, size_t words)
+{
+	uint64_t *at = ring_reserve(&thread->ring, words);
+
+	if (__builtin_expect(at != NULL, 1))
+		return at;
+	record_flush(thread);
+	return ring_reserve(&thread->ring, words);
+}
+
+static inline void commit(struct thread *thread, size_t words, uint64_t tick)
+{
+	ring_commit(&thread->ring, words);
+	thread->ring_events++;
+	if (__builtin_expect(resident_due(tick), 0))
+		record_resident(thread);
+}
+
+static void put_resident(struct thread *thread, uint64_t bytes)
+{
+	uint64_t *at = reserve(thread, 2);
+
+	at[0] = clock_ticks() << 8 | TRACE_EVENT_RSS;
+	at[1] = bytes;
+	ring_commit(&thread->ring, 2);
+	thread->ring_events++;
+}
+
+void record_resident(struct thread *thread)
+{
+	uint64_t bytes = resident_take(clock_ticks());
+
+	if (bytes)
+		put_resident(thread, bytes);
+}
+
+/* The last step of every event that has a stack: ACQUIRE, MAP and FAILED look alike. */
+static inline void put_four(struct thread *thread, unsigned kind, uint64_t second, size_t bytes,
+			    unsigned aux, const struct unwind_origin *origin)
+{
+	uint64_t tick = tick_after();
+	uint32_t stack = stack_of(thread, origin);
+	uint64_t *at = reserve(thread, 4);
+
+	at[0] = tick << 8 | kind;
+	at[1] = second;
+	at[2] = bytes;
+	at[3] = stack | (uint64_t)aux << 32;
+	commit(thread, 4, tick);
+}
+
+void record_acquire(struct thread *thread, unsigned kind, const void *address, size_t bytes,
+		    unsigned alignment_log2, const struct unwind_origin *origin)
+{
+	put_four(thread, kind, (uintptr_t)address, bytes, alignment_log2, origin);
+	thread->acquired++;
+}
+
+void record_failed(struct thread *thread, unsigned kind, size_t bytes,
+		   const struct unwind_origin *origin)
+{
+	put_four(thread, TRACE_EVENT_FAILED, kind, bytes, 0, origin);
+	thread->failed++;
+}
+
+void record_map(struct thread *thread, unsigned kind, const void *address, size_t bytes,
+		const struct unwind_origin *origin)
+{
+	put_four(thread, kind, (uintptr_t)address, bytes, 0, origin);
+}
+
+void record_release_at(struct thread *thread, unsigned kind, const void *address, uint64_t tick)
+{
+	uint64_t *at = reserve(thread, 2);
+
+	at[0] = tick << 8 | kind;
+	at[1] = (uintptr_t)address;
+	commit(thread, 2, tick);
+	thread->released++;
+}
+
+void record_release(struct thread *thread, unsigned kind, const void *address)
+{
+	record_release_at(thread, kind, address, clock_ticks());
+}
+
+void record_realloc(struct thread *thread, unsigned kind, const void *old, const void *address,
+		    size_t bytes, uint64_t before, const struct unwind_origin *origin)
+{
+	uint64_t tick = tick_after();
+	uint32_t stack = stack_of(thread, origin);
+	uint64_t *at = reserve(thread, 6);
+
+	at[0] = tick << 8 | kind;
+	at[1] = (uintptr_t)address;
+	at[2] = bytes;
+	at[3] = stack;
+	at[4] = (uintptr_t)old;
+	at[5] = before;
+	commit(thread, 6, tick);
+	thread->acquired++;
+	thread->released += old != NULL;
+}
+
+void record_unmap(struct thread *thread, unsigned kind, const void *address, size_t bytes,
+		  uint64_t before)
+{
+	uint64_t *at = reserve(thread, 3);
+
+	at[0] = before << 8 | kind;
+	at[1] = (uintptr_t)address;
+	at[2] = bytes;
+	commit(thread, 3, before);
+}
+
+void record_remap(struct thread *thread, const void *old, size_t old_bytes, const void *address,
+		  size_t bytes, uint64_t before, const struct unwind_origin *origin)
+{
+	uint64_t tick = tick_after();
+	uint32_t stack = stack_of(thread, origin);
+	uint64_t *at = reserve(thread, 7);
+
+	at[0] = tick << 8 | TRACE_EVENT_MREMAP;
+	at[1] = (uintptr_t)address;
+	at[2] = bytes;
+	at[3] = stack;
+	at[4] = (uintptr_t)old;
+	at[5] = before;
+	at[6] = old_bytes;
+	commit(thread, 7, tick);
+}
+
+/* An heir's flush of a dead thread's ring must not take the heir's name. */
+static void refresh_name(struct thread *thread)
+{
+	char name[16] = "";
+
+	if (thread != thread_tls.thread)
+		return;
+	SYS2(prctl, PR_GET_NAME, name);
+	memcpy(thread->ring.control->name, name, sizeof(name));
+}
+
+static void give_up(struct thread *thread)
+{
+	thread->lost += thread->ring_events;
+	thread->ring.control->lost_events = thread->lost;
+	__atomic_fetch_add(&trace_file_header()->lost_events, thread->ring_events,
+			   __ATOMIC_RELAXED);
+}
+
+void record_flush(struct thread *thread)
+{
+	struct ring *ring = &thread->ring;
+	size_t words = ring_used(ring);
+	struct trace_events head = {
+	    .ring = ring->index,
+	    .thread = thread->serial,
+	    .tid = thread->tid,
+	    .from = ring->head - words,
+	    .to = ring->head,
+	    .first_event = ring->control->flushed_events,
+	    .lost_events = thread->lost,
+	};
+	struct codec *codec;
+	struct iovec pieces[2] = {{&head, sizeof(head)}, {NULL, 0}};
+
+	if (!words)
+		return;
+	refresh_name(thread);
+	memcpy(head.name, ring->control->name, sizeof(head.name));
+	head.clock = clock_pair();
+	codec = encode_take();
+	if (codec)
+		pieces[1].iov_base = (void *)encode_words(
+		    codec, ring->data, words, settings.compress, &head, &pieces[1].iov_len);
+	if (!codec || trace_file_append(TRACE_SEGMENT_EVENTS, ring->index, pieces, 2) < 0)
+		give_up(thread);
+	if (codec)
+		encode_put(codec);
+	ring_release(ring, thread->ring_events);
+	thread->ring_events = 0;
+}

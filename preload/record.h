@@ -1,0 +1,63 @@
+/*
+ * From "this call happened" to words in the thread's ring. All functions run on the event path: no
+ * lock, no system call but for a flush every few thousand events, no allocation, errno untouched.
+ */
+#ifndef RECORD_H
+#define RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "memprof/trace.h"
+#include "thread.h"
+#include "unwind.h"
+
+struct record_settings {
+	const struct unwind_backend *backend;
+	unsigned max_depth;
+	bool compress;
+	bool maps; /* record the program's own anonymous maps */
+};
+
+/* Whether the program's own anonymous maps are wanted. */
+bool record_maps(void);
+
+/* Before the first event. */
+void record_init(const struct record_settings *settings);
+
+/* A block of `bytes` was got at `address`; log2 of the alignment asked for, or 0. */
+void record_acquire(struct thread *thread, unsigned kind, const void *address, size_t bytes,
+		    unsigned alignment_log2, const struct unwind_origin *origin);
+
+/* A block is about to be given back. Before the real call. */
+void record_release(struct thread *thread, unsigned kind, const void *address);
+
+/* The stamp a realloc's release carries: before the real call. */
+uint64_t record_before(void);
+
+/* `old` (NULL: none) became `address`; `before` is what record_before() gave. */
+void record_realloc(struct thread *thread, unsigned kind, const void *old, const void *address,
+		    size_t bytes, uint64_t before, const struct unwind_origin *origin);
+
+/* A block given back by a call that acquired nothing after all: realloc(p, 0). */
+void record_release_at(struct thread *thread, unsigned kind, const void *address, uint64_t tick);
+
+/* A call of `kind` for `bytes` returned no block. */
+void record_failed(struct thread *thread, unsigned kind, size_t bytes,
+		   const struct unwind_origin *origin);
+
+/* Anonymous memory the program mapped itself, and its end. */
+void record_map(struct thread *thread, unsigned kind, const void *address, size_t bytes,
+		const struct unwind_origin *origin);
+void record_unmap(struct thread *thread, unsigned kind, const void *address, size_t bytes,
+		  uint64_t before);
+void record_remap(struct thread *thread, const void *old, size_t old_bytes, const void *address,
+		  size_t bytes, uint64_t before, const struct unwind_origin *origin);
+
+/* Turns what is in the ring into a segment of the file. By the ring's owner, or its heir. */
+void record_flush(struct thread *thread);
+
+/* Notes the resident size now, whatever the time of the last look. */
+void record_resident(struct thread *thread);
+
+#endif

@@ -1,0 +1,33 @@
+#include "ring.h"
+
+#include <errno.h>
+
+#include "trace_file.h"
+
+int ring_init(struct ring *ring, uint32_t index)
+{
+	size_t head_bytes =
+	    trace_file_page() > TRACE_RING_DATA_OFFSET ? trace_file_page() : TRACE_RING_DATA_OFFSET;
+	char *segment = trace_file_map(TRACE_SEGMENT_RING, index, head_bytes + RING_DATA_BYTES);
+
+	if (!segment)
+		return -ENOSPC;
+	ring->control = (struct trace_ring *)(segment + sizeof(struct trace_segment));
+	ring->data = (uint64_t *)(segment + head_bytes);
+	ring->next = ring->data;
+	ring->end = ring->data + RING_WORDS;
+	ring->head = 0;
+	ring->index = index;
+	return 0;
+}
+
+void ring_release(struct ring *ring, uint64_t events)
+{
+	struct trace_ring *control = ring->control;
+
+	/* Readers take `flushed_events` only together with the segments that say the same. */
+	__atomic_store_n(&control->flushed_events, control->flushed_events + events,
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&control->flushed, ring->head, __ATOMIC_RELEASE);
+	ring->next = ring->data;
+}

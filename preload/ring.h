@@ -1,0 +1,56 @@
+/*
+ * A ring of 8-byte words that lies in the trace file (struct trace_ring). It knows nothing of what
+ * the words mean. One owner thread writes; a killed process leaves every committed word readable.
+ *
+ * The data is always used from its beginning: emptying the ring moves `flushed` up to `head` in one
+ * store, and position P then stands at data[P - flushed].
+ */
+#ifndef RING_H
+#define RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "memprof/trace.h"
+
+#define RING_DATA_BYTES (64 * 1024)
+#define RING_WORDS	(RING_DATA_BYTES / sizeof(uint64_t))
+
+/* The owner's view; caller's storage. `next` and `head` say the same in two forms. */
+struct ring {
+	struct trace_ring *control; /* in the mapped segment */
+	uint64_t *data;		    /* ring words, RING_WORDS of them */
+	uint64_t *next;		    /* where the next word goes */
+	uint64_t *end;
+	uint64_t head;	/* position of `next` */
+	uint32_t index; /* of the RING segment */
+};
+
+/* Makes the RING segment numbered `index`. 0 or -errno. */
+int ring_init(struct ring *ring, uint32_t index);
+
+/* Room for `words`, or NULL when the ring must be emptied first. Owner only. */
+static inline uint64_t *ring_reserve(struct ring *ring, size_t words)
+{
+	return (size_t)(ring->end - ring->next) >= words ? ring->next : NULL;
+}
+
+/* Makes the `words` written at the place reserved part of the trace: one release store. Owner only.
+ */
+static inline void ring_commit(struct ring *ring, size_t words)
+{
+	ring->next += words;
+	ring->head += words;
+	__atomic_store_n(&ring->control->head, ring->head, __ATOMIC_RELEASE);
+}
+
+/* Words committed and not yet flushed. Owner only. */
+static inline size_t ring_used(const struct ring *ring)
+{
+	return (size_t)(ring->next - ring->data);
+}
+
+/* Empties the ring of its `events` events, which are safe elsewhere now. Owner only. */
+void ring_release(struct ring *ring, uint64_t events);
+
+#endif

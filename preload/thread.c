@@ -1,0 +1,225 @@
+#include "thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "lifecycle.h"
+#include "pages.h"
+#include "record.h"
+#include "sys.h"
+#include "trace_file.h"
+
+#define THREADS_MAX 65536
+/* A guard found set by a hook whose frame lies outside the guarded one by less than this was left
+ * behind by a longjmp or an exception, not by a hook that runs below us. */
+#define STACK_DISTANCE_MAX (64U << 20)
+
+enum {
+	STATE_OWNED,
+	STATE_DYING,   /* its exit has begun: free as soon as the kernel knows the thread no more */
+	STATE_CLAIMED, /* a new thread is looking whether it may have it */
+};
+
+__thread struct thread_tls thread_tls __attribute__((tls_model("initial-exec")));
+
+static const volatile uint32_t generation_new = GENERATION_NEW;
+const volatile uint32_t *thread_generation = &generation_new;
+
+static const struct unwind_backend *backend;
+static _Atomic(struct thread *) threads[THREADS_MAX];
+static atomic_uint thread_slots;   /* entries of `threads` in use */
+static atomic_uint threads_dying;  /* a hint: nothing to look for while 0 */
+static atomic_uint threads_serial; /* serial numbers given */
+static pthread_key_t exit_key;
+static bool exit_key_made;
+
+static uint32_t own_tid(void)
+{
+	return (uint32_t)SYS0(gettid);
+}
+
+/* Runs when the thread ends, perhaps before other destructors that still free. */
+static void at_thread_exit(void *memory)
+{
+	struct thread *thread = memory;
+	struct thread_tls *tls = &thread_tls;
+
+	if (tls->thread != thread || tls->generation != *thread_generation || tls->guard)
+		return;
+	tls->guard = (uintptr_t)__builtin_frame_address(0);
+	record_flush(thread);
+	tls->guard = 0;
+	atomic_store_explicit(&thread->state, STATE_DYING, memory_order_release);
+	atomic_fetch_add_explicit(&threads_dying, 1, memory_order_relaxed);
+}
+
+void thread_init(void)
+{
+	exit_key_made = pthread_key_create(&exit_key, at_thread_exit) == 0;
+}
+
+void thread_use(const struct unwind_backend *chosen)
+{
+	backend = chosen;
+}
+
+static bool is_gone(uint32_t tid)
+{
+	/* We have its number: the thread that had it before is gone. */
+	if (tid == own_tid())
+		return true;
+	return SYS3(tgkill, SYS0(getpid), tid, 0) < 0;
+}
+
+static unsigned slots_used(void)
+{
+	unsigned count = atomic_load_explicit(&thread_slots, memory_order_acquire);
+
+	return count < THREADS_MAX ? count : THREADS_MAX;
+}
+
+/* The ring of a thread that is gone, emptied of what it left; NULL when there is none. */
+static struct thread *inherit(void)
+{
+	if (!atomic_load_explicit(&threads_dying, memory_order_relaxed))
+		return NULL;
+	for (unsigned i = 0; i < slots_used(); i++) {
+		struct thread *thread = atomic_load_explicit(&threads[i], memory_order_acquire);
+		uint32_t expected = STATE_DYING;
+
+		if (!thread || !atomic_compare_exchange_strong_explicit(
+				   &thread->state, &expected, STATE_CLAIMED, memory_order_acquire,
+				   memory_order_relaxed))
+			continue;
+		if (is_gone(thread->tid)) {
+			atomic_fetch_sub_explicit(&threads_dying, 1, memory_order_relaxed);
+			record_flush(thread);
+			return thread;
+		}
+		atomic_store_explicit(&thread->state, STATE_DYING, memory_order_release);
+	}
+	return NULL;
+}
+
+static struct thread *make(void)
+{
+	unsigned slot = atomic_fetch_add_explicit(&thread_slots, 1, memory_order_relaxed);
+	struct thread *thread;
+
+	if (slot >= THREADS_MAX)
+		return NULL;
+	thread = pages_map(sizeof(*thread));
+	if (!thread)
+		return NULL;
+	atomic_store_explicit(&thread->state, STATE_CLAIMED, memory_order_relaxed);
+	thread->unwind_state = backend->state_bytes ? pages_map(backend->state_bytes) : NULL;
+	if ((backend->state_bytes && !thread->unwind_state) || ring_init(&thread->ring, slot) < 0)
+		return NULL;
+	atomic_store_explicit(&threads[slot], thread, memory_order_release);
+	return thread;
+}
+
+/* The ring is empty here, so whoever reads it finds no event under the wrong name. */
+static void take_ownership(struct thread *thread)
+{
+	struct trace_ring *control = thread->ring.control;
+
+	thread->serial = atomic_fetch_add_explicit(&threads_serial, 1, memory_order_relaxed);
+	thread->tid = own_tid();
+	control->thread = thread->serial;
+	control->tid = thread->tid;
+	control->start_tick = clock_ticks();
+	memset(control->name, 0, sizeof(control->name));
+	SYS2(prctl, PR_GET_NAME, control->name);
+	atomic_store_explicit(&thread->state, STATE_OWNED, memory_order_release);
+}
+
+static struct thread *attach(struct thread_tls *tls)
+{
+	struct thread *thread = inherit();
+
+	if (!thread)
+		thread = make();
+	if (!thread) {
+		lifecycle_disable("no memory or disk space for another thread's ring");
+		return NULL;
+	}
+	take_ownership(thread);
+	tls->thread = thread;
+	/* May allocate; the guard is set. */
+	if (exit_key_made)
+		tls->claimed = pthread_setspecific(exit_key, thread) == 0;
+	return thread;
+}
+
+/*
+ * A guard that is set means we are inside another hook, unless that hook's frame is gone: stacks
+ * grow down, so a frame at or above the guarded one has outlived it.
+ */
+static bool guard_is_stale(uintptr_t guard, uintptr_t frame)
+{
+	return frame >= guard && frame - guard < STACK_DISTANCE_MAX;
+}
+
+struct thread *thread_enter_slowly(uintptr_t frame)
+{
+	struct thread_tls *tls = &thread_tls;
+	struct thread *thread = NULL;
+	int saved_errno = errno;
+	uint32_t generation;
+
+	if (tls->guard && !guard_is_stale(tls->guard, frame))
+		return NULL;
+	generation = *thread_generation;
+	if (generation == GENERATION_OFF) {
+		tls->guard = 0;
+		return NULL;
+	}
+	tls->guard = frame;
+	if (generation == GENERATION_NEW)
+		lifecycle_start();
+	else if (generation == GENERATION_FORKED)
+		lifecycle_forked();
+	generation = *thread_generation;
+	if (generation != GENERATION_OFF && generation != GENERATION_NEW) {
+		thread = tls->generation == generation ? tls->thread : attach(tls);
+		if (thread)
+			tls->generation = generation;
+	}
+	if (!thread)
+		tls->guard = 0;
+	errno = saved_errno;
+	return thread;
+}
+
+void thread_forked(void)
+{
+	unsigned count = slots_used();
+
+	for (unsigned i = 0; i < count; i++)
+		atomic_store_explicit(&threads[i], NULL, memory_order_relaxed);
+	atomic_store_explicit(&thread_slots, 0, memory_order_relaxed);
+	atomic_store_explicit(&threads_dying, 0, memory_order_relaxed);
+	atomic_store_explicit(&threads_serial, 0, memory_order_relaxed);
+}
+
+void thread_each(void (*visit)(struct thread *thread, void *context), void *context)
+{
+	for (unsigned i = 0; i < slots_used(); i++) {
+		struct thread *thread = atomic_load_explicit(&threads[i], memory_order_acquire);
+
+		if (thread)
+			visit(thread, context);
+	}
+}
+
+uint32_t thread_count(void)
+{
+	return atomic_load_explicit(&threads_serial, memory_order_relaxed);
+}

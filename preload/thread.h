@@ -1,0 +1,88 @@
+/*
+ * What each thread of the program has of ours: a guard against recording ourselves, a ring, and the
+ * unwinder's memory. A thread gets them at its first event; when it is gone another takes them
+ * over.
+ *
+ * Initial-exec TLS holds only what the first instructions of a hook need; the rest is in pages.
+ */
+#ifndef THREAD_H
+#define THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring.h"
+#include "unwind.h"
+
+/* Values of thread_generation that are no generation. */
+#define GENERATION_FORKED 0 /* what the kernel leaves of it in a child (MADV_WIPEONFORK) */
+#define GENERATION_OFF	  UINT32_MAX
+#define GENERATION_NEW	  (UINT32_MAX - 1)
+
+struct thread {
+	struct ring ring;
+	void *unwind_state;
+	struct unwind_counts unwind_counts;
+	uint64_t ring_events; /* events in the ring now */
+	uint64_t acquired;    /* blocks got and given back by this thread, for the closing words */
+	uint64_t released;
+	uint64_t failed;
+	uint64_t lost;	 /* events of this ring that could not be recorded */
+	uint32_t serial; /* of the owner */
+	uint32_t tid;
+	_Atomic uint32_t state; /* enum in thread.c */
+};
+
+struct thread_tls {
+	uintptr_t guard; /* frame of the hook that is recording; 0: none */
+	struct thread *thread;
+	uint32_t generation; /* `thread` is good while this equals *thread_generation */
+	bool claimed;	     /* the exit of this thread will be noticed */
+};
+
+extern __thread struct thread_tls thread_tls __attribute__((tls_model("initial-exec")));
+
+/*
+ * Changes when recording starts, stops or the process forks, so that one comparison on the event
+ * path notices all three. Points to a page that a fork wipes once recording has begun.
+ */
+extern const volatile uint32_t *thread_generation;
+
+struct thread *thread_enter_slowly(uintptr_t frame);
+
+/*
+ * The beginning of a hook: this thread's state if the event is to be recorded, then thread_leave()
+ * must follow; NULL if not (we caused it ourselves, or recording is off). `frame` is the hook's
+ * frame address. Signal-safe; errno untouched.
+ */
+static inline struct thread *thread_enter(uintptr_t frame)
+{
+	struct thread_tls *tls = &thread_tls;
+
+	if (__builtin_expect(tls->guard != 0 || tls->generation != *thread_generation, 0))
+		return thread_enter_slowly(frame);
+	tls->guard = frame;
+	return tls->thread;
+}
+
+static inline void thread_leave(void)
+{
+	thread_tls.guard = 0;
+}
+
+/* Sets up what thread exits are noticed by. Once, from the library's constructor. */
+void thread_init(void);
+
+/* Which unwinder the threads get memory for. Before the first thread_enter that records. */
+void thread_use(const struct unwind_backend *backend);
+
+/* In a forked child: forgets all threads, which are not here. */
+void thread_forked(void);
+
+/* Calls `visit` for each thread there ever was. Their owners may be running. */
+void thread_each(void (*visit)(struct thread *thread, void *context), void *context);
+
+/* Number of threads that ever recorded. */
+uint32_t thread_count(void);
+
+#endif

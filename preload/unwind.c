@@ -1,0 +1,30 @@
+#include "unwind.h"
+
+#include <string.h>
+
+#include "unwind_libunwind.h"
+
+/* The first is `auto`. */
+static const struct {
+	const char *name;
+	const struct unwind_backend *backend;
+} backends[] = {
+    {"auto", &unwind_libunwind},
+    {"libunwind", &unwind_libunwind},
+    {"fp", &unwind_fp},
+};
+
+const struct unwind_backend *unwind_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
+		if (strcmp(backends[i].name, name) == 0)
+			return backends[i].backend;
+	return NULL;
+}
+
+void unwind_forget(uintptr_t start, uintptr_t end)
+{
+	/* Keyed on addresses alone and never flushed by itself (libunwind's Gtrace.c). */
+	if (libunwind.flush_cache)
+		libunwind.flush_cache(*libunwind.local_space, start, end);
+}
