@@ -1,0 +1,192 @@
+"""Programs that state their own truth, compared with the report figure for figure."""
+
+import glob
+import os
+
+from harness import (ALLOCATORS, COUNTS, Failure, check, compare, equal, find_stack, names_in_order,
+                     show, sound, truth_of)
+
+
+def baseline_totals(bench, argv, allocator):
+    """Totals of the baseline run, which must be what the independent counter sees of it."""
+    run = bench.record(argv, allocator=allocator)
+    sound(run)
+    totals = bench.read(run.traces[0])["totals"]
+    if not allocator:
+        counts = bench.count(argv)[1]
+        equal("processes of the baseline run", len(counts), 1)
+        for key in COUNTS:
+            if key in totals:
+                equal(f"the baseline run's {key}", totals[key], counts[0][key])
+    return totals
+
+
+def truth(bench, program, *arguments, allocator=None, baseline=False, check_report=None,
+          modules=(), totals=True, env=None):
+    """Records `program`, which prints its truth, and compares."""
+    argv = [bench.program(program), *arguments]
+    if allocator:
+        allocator = ALLOCATORS[allocator]
+    base = baseline_totals(bench, [argv[0], "baseline"], allocator) if baseline else None
+    run = bench.record(argv, allocator=allocator, env=env)
+    sound(run)
+    told = truth_of(run.stdout)
+    report = bench.read(run.traces[0])
+    equal("end", report["process"]["end"], "exit")
+    equal("pid", report["process"]["pid"], told["pid"])
+    compare(report, told, (program, *modules), base, totals)
+    if check_report:
+        check_report(report, told)
+
+
+def known_stacks(report, told):
+    """Every expected stack is there, frame for frame, with its figures, and is one site."""
+    check(told["stacks"], "the program expects no stack")
+    for expected in told["stacks"]:
+        stack = expected["stack"]
+        found = [s for s in find_stack(report, stack) if s["bytes"] == expected["bytes"]]
+        if len(found) != 1:
+            near = [show(s) for s in report["sites"] if s["bytes"] == expected["bytes"]]
+            raise Failure(f"{len(found)} sites with {stack[:8]} and {expected['bytes']} bytes; "
+                          f"with those bytes: {near}")
+        equal(f"allocations at {stack[:3]}", found[0]["allocations"], expected["allocations"])
+        files = {f["file"] for f in found[0]["stack"][:len(stack)]}
+        equal(f"source file at {stack[0]}", {os.path.basename(f or "") for f in files},
+              {"stacks.c"})
+
+
+def known_names(report, told):
+    """Every expected chain of names has sites that sum to its bytes."""
+    for size, *names in told["names"]:
+        sites = [s for s in report["sites"] if names_in_order(s, names)]
+        total = sum(s["bytes"] for s in sites)
+        wanted = sum(n[0] for n in told["names"] if n[1:] == names)
+        if total != wanted:
+            near = [f"{s['bytes']}: {show(s)}" for s in report["sites"]][:12]
+            raise Failure(f"{names}: {total} bytes, should be {wanted}; sites: {near}")
+
+
+def coroutine_stacks(report, told):
+    known_names(report, told)
+    for site in report["sites"]:
+        functions = [f["function"] for f in site["stack"]]
+        if "in_coroutine" in functions:
+            check("main" not in functions and "coroutine" in functions,
+                  f"a coroutine's stack goes on into its resumer's: {show(site)}")
+
+
+def plugins(bench):
+    paths = [bench.program(f"libplugin_{name}.so") for name in ("one", "two")]
+
+    def right_plugin(report, told):
+        known_names(report, told)
+        check(told["same_address"] > 0, "the plugins were never mapped to one address")
+
+    truth(bench, "loads", *paths, modules=[os.path.basename(p) for p in paths], totals=False,
+          check_report=right_plugin)
+
+
+def sized_frees(report, told):
+    equal("the recorder offers C23's sized frees", told["sized"], 1)
+
+
+def processes(bench, how, count, status=0, ends=("exit",), env=None, forked_only=False):
+    """Several processes: each trace has the truth that its process left in a file."""
+    directory = bench.fresh("truths")
+    run = bench.record([bench.program("forks"), how, directory], env=env)
+    sound(run, status, count)
+    truths = {}
+    for path in glob.glob(os.path.join(directory, "truth.*")):
+        with open(path, "rb") as file:
+            pid, role = os.path.basename(path).split(".")[1:3]
+            truths[int(pid), role == "leaf"] = truth_of(file.read())
+    if not forked_only:
+        equal("number of truths", len(truths), count)
+    seen = set()
+    for trace in run.traces:
+        report = bench.read(trace)
+        process = report["process"]
+        leaf = " leaf " in process["cmdline"] or how in ("quick", "abort", "segv")
+        key = (process["pid"], leaf)
+        check(key in truths, f"no truth for the trace of {key}")
+        check(key not in seen, f"two traces for {key}")
+        seen.add(key)
+        check(process["end"] in ends, f"end of {key} is {process['end']}, should be in {ends}")
+        try:
+            compare(report, truths[key], ("forks",))
+        except Failure as failure:
+            raise Failure(f"process {key}: {failure}") from None
+    return run
+
+
+def exec_ends(bench):
+    processes(bench, "exec", 2, ends=("exec", "exit"))
+
+
+def signal_ends(bench, how, number):
+    processes(bench, how, 1, status=-number, ends=("signal", "killed"))
+
+
+def dormant(bench):
+    """MEMPROF_START=0: nothing before memprof_start(), nothing after memprof_stop()."""
+    truth(bench, "dormant", env={"MEMPROF_START": "0"})
+
+
+def never_started(bench):
+    run = bench.record([bench.program("dormant"), "never"], env={"MEMPROF_START": "0"})
+    equal("status", run.status, 0)
+    equal("stderr", run.stderr, b"")
+    for trace in run.traces:
+        equal("events", bench.read(trace)["totals"]["allocations"], 0)
+
+
+CASES = {
+    "truth.mix": lambda b: truth(b, "mix"),
+    "truth.hooked": lambda b: truth(b, "hooked", check_report=sized_frees),
+    "truth.news": lambda b: truth(b, "news", baseline=True),
+    "truth.news_failures": lambda b: truth(b, "news", "failures", baseline=True),
+    "truth.new_handler": lambda b: truth(b, "newhandler", baseline=True),
+    "truth.threads": lambda b: truth(b, "threads", baseline=True),
+    "truth.threadexit": lambda b: truth(b, "threadexit", baseline=True),
+    "truth.handback": lambda b: truth(b, "handback", baseline=True),
+    "truth.exceptions": lambda b: truth(b, "exceptions", baseline=True),
+    "truth.jumps": lambda b: truth(b, "jumps", check_report=coroutine_stacks),
+    "truth.stacks": lambda b: truth(b, "stacks", check_report=known_stacks),
+    "truth.templates": lambda b: truth(b, "templates", baseline=True, check_report=known_names),
+    "truth.plugins": plugins,
+    "truth.fork": lambda b: processes(b, "fork", 3),
+    "truth.fork_many": lambda b: processes(b, "many", 61),
+    "truth.fork_not_followed": lambda b: processes(b, "many", 1, env={"MEMPROF_CHILDREN": "0"},
+                                                   forked_only=True),
+    "truth.vfork": lambda b: processes(b, "vfork", 4),
+    "truth.spawn": lambda b: processes(b, "spawn", 2),
+    "truth.exec": exec_ends,
+    "truth.exec_not_followed": lambda b: processes(b, "exec", 1, env={"MEMPROF_CHILDREN": "0"},
+                                                   ends=("exec",), forked_only=True),
+    "truth._exit": lambda b: processes(b, "quick", 1, status=5),
+    "truth.abort": lambda b: signal_ends(b, "abort", 6),
+    "truth.segv": lambda b: signal_ends(b, "segv", 11),
+    "truth.dormant": dormant,
+    "truth.never_started": never_started,
+}
+
+# (program, arguments, needs a baseline) under every allocator of the table.
+UNDER_ALLOCATORS = (("mix", ("100000",), False), ("hooked", (), False), ("news", (), True),
+                    ("threads", (), True), ("fork", None, False))
+
+
+def under(name, program, arguments, baseline):
+    if arguments is None:
+        def run(bench):
+            processes(bench, program, 3,
+                      env={"LD_PRELOAD": f"{bench.lib} {ALLOCATORS[name]}"})
+    else:
+        def run(bench):
+            truth(bench, program, *arguments, allocator=name, baseline=baseline)
+    return run
+
+
+for _name, _library in ALLOCATORS.items():
+    if _library:
+        for _program, _arguments, _baseline in UNDER_ALLOCATORS:
+            CASES[f"{_name}.{_program}"] = under(_name, _program, _arguments, _baseline)
