@@ -173,27 +173,38 @@ static void put_header(struct picture *picture)
 	put_summary(picture, true);
 }
 
+/* Ends the path's tag and begins its hover title; a figure may be "<0.1 %". */
+static void put_hover(struct out *out, const char *text)
+{
+	out_text(out, "\"><title>");
+	svg_elided(out, text, SIZE_MAX);
+}
+
 /* The areas, the whole heap first, each with its name and stack as a hover title. */
 static int put_areas(struct picture *picture)
 {
 	const struct profile_totals *totals = &picture->profile->totals;
 	struct out *out = picture->out;
-	char color[SVG_COLOR_BYTES];
+	char color[SVG_COLOR_BYTES], text[4 * OUT_FIGURE + 64];
 
 	out_text(out, "<path fill=\"" SVG_OTHER "\" d=\"");
 	svg_area_path(out, &picture->heap, &picture->series, SIZE_MAX);
-	out_printf(out, "\"><title>other sites: %s at the peak (%s)</title></path>\n",
-		   OUT_BYTES(picture->sites.other_bytes),
-		   OUT_PERCENT(picture->sites.other_bytes, totals->peak_bytes));
+	snprintf(text, sizeof(text), "other sites: %s at the peak (%s)",
+		 OUT_BYTES(picture->sites.other_bytes),
+		 OUT_PERCENT(picture->sites.other_bytes, totals->peak_bytes));
+	put_hover(out, text);
+	out_text(out, "</title></path>\n");
 	for (size_t rank = picture->sites.count; rank-- > 0;) {
 		const struct svg_site *site = &picture->sites.sites[rank];
 		int error;
 
 		out_printf(out, "<path fill=\"%s\" d=\"", svg_color(color, rank));
 		svg_area_path(out, &picture->heap, &picture->series, rank + 1);
-		out_printf(out, "\"><title>%s in %s blocks at the peak (%s), allocated by",
-			   OUT_BYTES(site->peak_bytes), OUT_COUNT(site->peak_blocks),
-			   OUT_PERCENT(site->peak_bytes, totals->peak_bytes));
+		snprintf(text, sizeof(text), "%s in %s block%s at the peak (%s), allocated by",
+			 OUT_BYTES(site->peak_bytes), OUT_COUNT(site->peak_blocks),
+			 site->peak_blocks == 1 ? "" : "s",
+			 OUT_PERCENT(site->peak_bytes, totals->peak_bytes));
+		put_hover(out, text);
 		error = svg_stack(out, site->stack, STACK_BYTES / picture->sites.count);
 		if (error)
 			return error;
