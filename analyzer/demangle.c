@@ -1,6 +1,5 @@
 /*
- * libiberty's demangler with its dangers taken out: input and output are bounded, recursion keeps
- * libiberty's default limit (DMGL_NO_RECURSE_LIMIT stays off).
+ * libiberty's demangler with its dangers taken out: input, output and recursion are bounded.
  *
  * The callback form is used because substitutions let a few hundred bytes stand for gigabytes, and
  * cplus_demangle() would write them all. The printer holds its state on the stack, so that jumping
@@ -24,6 +23,8 @@ static void collect(const char *piece, size_t bytes, void *opaque)
 {
 	struct output *out = opaque;
 
+	if (bytes == 0)
+		return; /* libiberty then passes NULL */
 	if (out->bytes + bytes >= DEMANGLE_RESULT_MAX_BYTES)
 		longjmp(out->full, 1);
 	if (out->bytes + bytes >= out->room) {
@@ -40,17 +41,29 @@ static void collect(const char *piece, size_t bytes, void *opaque)
 	out->text[out->bytes] = '\0';
 }
 
+/*
+ * libiberty's limit for C++ is really one of length: 1024 bytes, and Boost's names are longer. What
+ * is within our own limit may recurse once a byte, which takes some hundred KiB of stack. Rust's
+ * limit is one of depth, and stays.
+ */
+static int cplus_options(const char *name)
+{
+	const int options = DMGL_PARAMS | DMGL_ANSI;
+
+	if (strlen(name) > DEMANGLE_RECURSION_LIMIT / 2)
+		return options | DMGL_NO_RECURSE_LIMIT;
+	return options;
+}
+
 /* The order is that of cplus_demangle() with DMGL_AUTO: legacy Rust names look like C++. */
 static int run(const char *name, struct output *out)
 {
-	const int options = DMGL_PARAMS | DMGL_ANSI | DMGL_AUTO;
-
 	if (setjmp(out->full))
 		return 0;
-	if (rust_demangle_callback(name, options, collect, out) && out->bytes)
+	if (rust_demangle_callback(name, DMGL_AUTO, collect, out) && out->bytes)
 		return 1;
 	out->bytes = 0;
-	return cplus_demangle_v3_callback(name, options, collect, out) && out->bytes;
+	return cplus_demangle_v3_callback(name, cplus_options(name), collect, out) && out->bytes;
 }
 
 /* "@plt" and "@VERSION" are no part of the mangled name. What does not fit is left out. */

@@ -5,8 +5,8 @@
 /*
  * The demangled form of a C++ or Rust (v0 and legacy) symbol, with parameters; a suffix "@plt" or
  * "@VERSION" is kept. NULL when `name` is not mangled, is longer than DEMANGLE_MAX_BYTES, makes a
- * result longer than DEMANGLE_RESULT_MAX_BYTES, or nests deeper than libiberty allows: the raw
- * name is then what there is. The caller frees the result. Thread-safe.
+ * result longer than DEMANGLE_RESULT_MAX_BYTES, or nests too deeply: the raw name is then what
+ * there is. The caller frees the result. Thread-safe.
  */
 char *demangle(const char *name);
 
