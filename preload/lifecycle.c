@@ -353,7 +353,7 @@ static void at_fork_in_child(void)
 }
 
 /* What needs the loader or libc's registries, which the first event, anywhere, must not touch. */
-__attribute__((constructor)) static void construct(void)
+void lifecycle_construct(void)
 {
 	const struct unwind_backend *backend;
 	int saved_errno = errno;

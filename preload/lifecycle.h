@@ -7,6 +7,9 @@
 
 #include <stdbool.h>
 
+/* When the loader has us ready: what may take its locks. From the library's constructor. */
+void lifecycle_construct(void);
+
 /* The first event of the process: reads the options, makes the file. */
 void lifecycle_start(void);
 

@@ -67,7 +67,7 @@ static bool expand(struct name *name, const char *pattern, const struct process 
 			name->has_pid = true;
 			break;
 		case 'e':
-			add_value(&text, *process->exe ? base_name(process->exe) : "unknown");
+			add_value(&text, *process->name ? process->name : "unknown");
 			break;
 		case 'h':
 			add_value(&text, process->host);

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "log.h"
@@ -57,9 +59,33 @@ uint64_t process_start(pid_t pid)
 	return bytes ? parse_start(stat, bytes) : 0;
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/*
+ * redis-server may be a link to redis-check-rdb: people know the program by the name they called,
+ * unless that is a script, which runs an interpreter.
+ */
+static const char *known_name(const char *exe)
+{
+	const char *called = (const char *)getauxval(AT_EXECFN);
+	struct stat a, b;
+
+	if (called && SYS4(newfstatat, AT_FDCWD, called, &a, 0) == 0 &&
+	    SYS4(newfstatat, AT_FDCWD, "/proc/self/exe", &b, 0) == 0 && a.st_dev == b.st_dev &&
+	    a.st_ino == b.st_ino)
+		return base_name(called);
+	return base_name(exe);
+}
+
 void process_read(struct process *process)
 {
 	struct utsname names;
+	struct text name;
 	long got;
 
 	process->pid = (pid_t)SYS0(getpid);
@@ -67,6 +93,9 @@ void process_read(struct process *process)
 	process->start = process_start(process->pid);
 	got = SYS4(readlinkat, AT_FDCWD, "/proc/self/exe", process->exe, sizeof(process->exe) - 1);
 	process->exe[got > 0 ? got : 0] = 0;
+	text_init(&name, process->name, sizeof(process->name));
+	text_add(&name, known_name(process->exe));
+	text_end(&name, process->name);
 	got = SYS2(getcwd, process->cwd, sizeof(process->cwd));
 	if (got <= 0)
 		process->cwd[0] = 0;

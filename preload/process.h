@@ -14,7 +14,8 @@ struct process {
 	pid_t pid;
 	pid_t parent;
 	uint64_t start;	    /* field 22 of /proc/self/stat: clock ticks since boot; 0 unknown */
-	char exe[PATH_MAX]; /* "" unknown */
+	char exe[PATH_MAX]; /* path of the file that runs; "" unknown */
+	char name[256];	    /* last part of the name it was started by; "" unknown */
 	char host[65];
 	char cwd[PATH_MAX];
 	char cmdline[64 * 1024]; /* arguments ended by NUL, cut to this */
