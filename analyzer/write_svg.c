@@ -83,9 +83,10 @@ static void lay_out(struct picture *picture)
 	picture->legend_top = top + plot + AXIS_HEIGHT + 10;
 }
 
-static void put_open(struct picture *picture)
+static int put_open(struct picture *picture)
 {
 	struct out *out = picture->out;
+	int error;
 
 	out_printf(out,
 		   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
@@ -93,9 +94,10 @@ static void put_open(struct picture *picture)
 		   "viewBox=\"0 0 %.0f %.0f\" role=\"img\" font-family=\"DejaVu Sans, Verdana, "
 		   "Helvetica, Arial, sans-serif\" font-size=\"11\" fill=\"" SVG_INK "\">\n<title>",
 		   picture->width, picture->height, picture->width, picture->height);
-	svg_elided(out, svg_title(picture->profile, picture->options), TITLE_MOST);
+	error = svg_title(out, picture->profile, picture->options, TITLE_MOST);
 	out_text(out, "</title>\n<desc>Memory over time, drawn by memprof-plot " MEMPROF_VERSION
 		      "</desc>\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n");
+	return error;
 }
 
 static bool is_damaged(const struct profile *profile)
@@ -161,16 +163,18 @@ static unsigned put_summary(struct picture *picture, bool draw)
 	return lines;
 }
 
-static void put_header(struct picture *picture)
+static int put_header(struct picture *picture)
 {
 	size_t room = (size_t)((picture->width - 2 * SVG_MARGIN_RIGHT) / TITLE_CHARACTER);
+	int error;
 
 	out_printf(picture->out, "<text x=\"%d\" y=\"%d\" font-size=\"16\" font-weight=\"bold\">",
 		   SVG_MARGIN_RIGHT, TITLE_BASELINE);
-	svg_elided(picture->out, svg_title(picture->profile, picture->options),
-		   room < TITLE_MOST ? room : TITLE_MOST);
+	error = svg_title(picture->out, picture->profile, picture->options,
+			  room < TITLE_MOST ? room : TITLE_MOST);
 	out_text(picture->out, "</text>\n");
 	put_summary(picture, true);
+	return error;
 }
 
 /* Ends the path's tag and begins its hover title; a figure may be "<0.1 %". */
@@ -321,9 +325,11 @@ static int write_svg(const struct profile *profile, const struct writer_options 
 	picture.rss_known = !options->no_rss && picture.series.highest_rss > 0;
 	picture.summary_lines = put_summary(&picture, false);
 	lay_out(&picture);
-	put_open(&picture);
-	put_header(&picture);
-	error = put_panels(&picture);
+	error = put_open(&picture);
+	if (!error)
+		error = put_header(&picture);
+	if (!error)
+		error = put_panels(&picture);
 	if (!error)
 		error = svg_legend(&picture);
 	out_text(out, "</svg>\n");

@@ -191,7 +191,7 @@ int svg_stack(struct out *out, const struct profile_stack *stack, size_t bytes_m
 	return 0;
 }
 
-const char *svg_title(const struct profile *profile, const struct writer_options *options)
+static const char *title_of(const struct profile *profile, const struct writer_options *options)
 {
 	const char *exe = writer_basename(profile->process.exe);
 
@@ -200,6 +200,28 @@ const char *svg_title(const struct profile *profile, const struct writer_options
 	if (!options->confidential && profile->process.cmdline && profile->process.cmdline[0])
 		return profile->process.cmdline;
 	return exe && exe[0] ? exe : "unknown program";
+}
+
+int svg_title(struct out *out, const struct profile *profile, const struct writer_options *options,
+	      size_t width)
+{
+	static const char space[] = " \t\n\v\f\r";
+	const char *at = title_of(profile, options);
+	struct out *line;
+	int error = out_open_memory(&line);
+
+	if (error)
+		return error;
+	for (at += strspn(at, space); *at; at += strspn(at, space)) {
+		size_t length = strcspn(at, space);
+
+		if (out_written(line) > 0)
+			out_char(line, ' ');
+		out_bytes(line, at, length);
+		at += length;
+	}
+	svg_elided(out, out_memory(line), width);
+	return out_close(line);
 }
 
 const char *svg_duration(char words[SVG_WORDS], double seconds)

@@ -31,8 +31,13 @@ int svg_site_label(struct out *out, const struct svg_sites *sites, size_t rank, 
 /* A call stack, a line a frame, until `bytes_most` have been written. Returns 0 or -ENOMEM. */
 int svg_stack(struct out *out, const struct profile_stack *stack, size_t bytes_most);
 
-/* The title: what was asked for, or the command line, or (confidential) the program's name. */
-const char *svg_title(const struct profile *profile, const struct writer_options *options);
+/*
+ * The title in at most `width` characters: what was asked for, or the command line, or
+ * (confidential) the program's name. A script given on the command line may have many lines; each
+ * stretch of white space in it becomes one space. Returns 0 or -ENOMEM.
+ */
+int svg_title(struct out *out, const struct profile *profile, const struct writer_options *options,
+	      size_t width);
 
 #define SVG_WORDS 96
 /* "850 µs", "3.25 s", "2 min 05 s", "7 h 30 min" */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define NO_SITE SIZE_MAX
+#define HAIR	1000
 
 static bool same_text(const char *a, const char *b)
 {
@@ -75,10 +76,11 @@ static int largest_first(const void *left, const void *right)
 }
 
 /*
- * Sorts the sites and keeps the first `most` that are not empty; place[] of a followed rank becomes
- * its site's new place, or NO_SITE.
+ * Sorts the sites and keeps the first `most` that hold `least` bytes; place[] of a followed rank
+ * becomes its site's new place, or NO_SITE.
  */
-static int keep_largest(struct svg_sites *sites, size_t *place, size_t ranks, size_t most)
+static int keep_largest(struct svg_sites *sites, size_t *place, size_t ranks, size_t most,
+			uint64_t least)
 {
 	struct order *order = calloc(sites->count + 1, sizeof(*order));
 	size_t *new_place = calloc(sites->count + 1, sizeof(*new_place));
@@ -95,7 +97,7 @@ static int keep_largest(struct svg_sites *sites, size_t *place, size_t ranks, si
 		order[i] = (struct order){sites->sites[i].peak_bytes, i};
 	qsort(order, sites->count, sizeof(*order), largest_first);
 	for (size_t i = 0; i < sites->count; i++) {
-		bool keep = i < most && order[i].bytes > 0;
+		bool keep = i < most && order[i].bytes >= least;
 
 		new_place[order[i].site] = keep ? i : NO_SITE;
 		sorted[i] = sites->sites[order[i].site];
@@ -151,7 +153,10 @@ static void count_others(struct svg_sites *sites, const struct profile *profile)
 int svg_sites_init(struct svg_sites *sites, const struct profile *profile,
 		   const struct writer_options *options)
 {
-	size_t most = options->top == WRITER_TOP_DEFAULT ? SVG_TOP : options->top;
+	bool usual = options->top == WRITER_TOP_DEFAULT;
+	size_t most = usual ? SVG_TOP : options->top;
+	/* Unasked, none that would be less than a hair's breadth. */
+	uint64_t least = usual ? profile->totals.peak_bytes / HAIR : 0;
 	size_t ranks = profile->top_count;
 	size_t *place = calloc(ranks + 1, sizeof(*place));
 	int error = -ENOMEM;
@@ -162,7 +167,7 @@ int svg_sites_init(struct svg_sites *sites, const struct profile *profile,
 	if (place && sites->sites) {
 		for (size_t rank = 0; rank < ranks; rank++)
 			place[rank] = join(sites, profile, rank, options->by_stack);
-		error = keep_largest(sites, place, ranks, most);
+		error = keep_largest(sites, place, ranks, most, least > 0 ? least : 1);
 	}
 	if (!error)
 		error = add_up(sites, profile, place);

@@ -30,7 +30,8 @@ struct svg_sites {
 };
 
 /*
- * At most options->top sites, none of which was empty at the peak. The profile is to outlive them;
+ * At most options->top sites, none of which was empty at the peak (unless asked for a number, none
+ * with less than a thousandth of it). The profile is to outlive them;
  * svg_sites_fini() frees what is inside. Returns 0 or -ENOMEM.
  */
 int svg_sites_init(struct svg_sites *sites, const struct profile *profile,

@@ -549,14 +549,14 @@ START_TEST(options_are_kept)
 	struct profile *profile = make(&runs[11]);
 	char *text;
 
-	options.title = "the <title> of somebody";
+	options.title = " the <title>\n\tof somebody\n";
 	options.width_px = 1400;
 	options.height_px = 900;
 	options.top = 3;
 	options.no_rss = true;
 	text = draw("options", profile, &options);
 	ck_assert_ptr_nonnull(strstr(text, "width=\"1400\" height=\"900\""));
-	ck_assert_ptr_nonnull(strstr(text, "the &lt;title&gt; of somebody"));
+	ck_assert_ptr_nonnull(strstr(text, ">the &lt;title&gt; of somebody<"));
 	ck_assert_ptr_null(strstr(text, "RSS"));
 	ck_assert_ptr_nonnull(strstr(text, "other (997 call stacks)"));
 	free(text);
