@@ -43,9 +43,11 @@ static bool is_of_child(const struct trace_header *header, const struct child *c
 	       (!header->process_start || !child->start || header->process_start == child->start);
 }
 
+/* Is its process still there? After an exec too: it may have more traces of that name to make. */
 static bool is_being_written(const struct trace_header *header)
 {
-	if (header->version != TRACE_VERSION || header->end != TRACE_END_NONE)
+	if (header->version != TRACE_VERSION ||
+	    (header->end != TRACE_END_NONE && header->end != TRACE_END_EXEC))
 		return false;
 	uint64_t start = child_start_time((pid_t)header->pid);
 	return start && start == header->process_start;

@@ -195,7 +195,7 @@ def sums(path):
                 node, _pc = tree[node]
                 depth += 1
             assert depth >= 2, "a stack reaches main or a thread's start"
-        total["reallocs"] += event["class"] == "REALLOC" and event["old"] != 0
+        total["reallocs"] += event["class"] == "REALLOC"
         total["failed"] += event["class"] == "FAILED"
     live, held = {}, 0
     for _, acquired, address, size in sorted(

@@ -358,16 +358,17 @@ class Launcher(unittest.TestCase):
         self.assertEqual((self.place / "real.bin").read_bytes(), before)
         self.assertTrue((self.place / "link").is_symlink())
 
-    def test_trace_being_written_is_left_alone(self):
-        first = self.start("run", "-q", "-o", "busy.bin", "sh", "-c", "echo ready; exec sleep 30")
-        self.assertEqual(first.stdout.readline(), "ready\n")
-        pid = trace_header(self.place / "busy.bin")["pid"]
-        second = self.run_it("run", "-o", "busy.bin", "true")
-        os.kill(pid, signal.SIGTERM)
-        first.communicate(timeout=30)
-        self.assertEqual(second.returncode, 2, second.err)
-        self.assertIn("busy.bin is being written by process", second.err)
-        self.assertEqual(trace_header(self.place / "busy.bin")["pid"], pid)
+    def test_trace_of_a_running_program_is_left_alone(self):
+        for script in ("echo ready; read line", "echo ready; exec cat"):
+            first = self.start("run", "-q", "-o", "busy.bin", "sh", "-c", script,
+                               stdin=subprocess.PIPE)
+            self.assertEqual(first.stdout.readline(), "ready\n")
+            pid = trace_header(self.place / "busy.bin")["pid"]
+            second = self.run_it("run", "-o", "busy.bin", "true")
+            first.communicate("done\n", timeout=30)
+            self.assertEqual(second.returncode, 2, second.err)
+            self.assertIn("busy.bin is being written by process", second.err)
+            self.assertEqual(trace_header(self.place / "busy.bin")["pid"], pid)
 
     def test_directory_missing(self):
         self.assert_refused(self.run_it("run", "-o", "no/such/x.%p.bin", "true"), 2,
