@@ -83,51 +83,35 @@ static double seconds_step(double least)
 	return decimal_step(least / DAY, 0) * DAY;
 }
 
-static void choose_style(struct ticks *ticks, double to)
+/* By how far the axis goes; of a long axis with ticks less than a second apart, seconds. */
+static void choose_unit(struct ticks *ticks, double to)
 {
 	static const struct {
-		double below, unit;
+		double upto, unit;
 		const char *name;
-	} units[] =
-	    {
-		{1e-6, 1e-9, "ns"},
-		{1e-3, 1e-6, "µs"},
-		{1, 1e-3, "ms"},
-		{120, 1, "s"},
-	    },
-	  clocks[] = {
-	      {7200, 60, "min"},
-	      {172800, 3600, "h"},
-	      {INFINITY, DAY, "d"},
-	  };
-	bool clock = to >= 120 && ticks->step >= 1;
+	} units[] = {
+	    {1e-6, 1e-9, "ns"}, {1e-3, 1e-6, "µs"},   {1, 1e-3, "ms"},	    {120, 1, "s"},
+	    {7200, 60, "min"},	{2 * DAY, 3600, "h"}, {INFINITY, DAY, "d"},
+	};
+	size_t i = 0;
 
+	while (to > units[i].upto && !(units[i].unit == 1 && ticks->step < 1))
+		i++;
+	ticks->unit = units[i].unit;
+	ticks->unit_name = units[i].name;
+}
+
+static void choose_style(struct ticks *ticks, double to)
+{
+	choose_unit(ticks, to);
 	ticks->style = TICKS_DECIMAL;
-	ticks->unit = 1;
-	ticks->unit_name = "s";
-	for (size_t i = 0; i < COUNT(units) && !clock; i++) {
-		if (to <= units[i].below) {
-			ticks->unit = units[i].unit;
-			ticks->unit_name = units[i].name;
-			break;
-		}
-	}
-	if (!clock) {
+	if (ticks->unit <= 1) {
 		double places = -log10(ticks->step / ticks->unit);
 
 		ticks->decimals = places > 0 ? (int)ceil(places - 1e-6) : 0;
+	} else if (fmod(ticks->step, ticks->unit) == 0) {
 		return;
-	}
-	for (size_t i = 0; i < COUNT(clocks); i++) {
-		if (to > clocks[i].below)
-			continue;
-		ticks->unit = clocks[i].unit;
-		ticks->unit_name = clocks[i].name;
-		break;
-	}
-	if (fmod(ticks->step, ticks->unit) == 0)
-		return;
-	if (ticks->unit == DAY && fmod(ticks->step, 3600) == 0) {
+	} else if (ticks->unit == DAY && fmod(ticks->step, 3600) == 0) {
 		ticks->unit = 3600;
 		ticks->unit_name = "h";
 	} else if (ticks->unit == 60) {
