@@ -200,22 +200,26 @@ static void count_lost(struct trace_reader *reader, const struct trace_ring_copy
 {
 	uint64_t expected = 0;
 	uint64_t unrecorded = 0;
+	uint64_t gaps = 0;
 
 	for (size_t i = first; i < end; i++) {
 		const struct trace_events_info *info = &reader->events[i];
 
 		if (info->first_event > expected)
-			reader->damage.lost_events += info->first_event - expected;
+			gaps += info->first_event - expected;
 		expected = info->first_event + info->events;
 		if (info->unrecorded > unrecorded)
 			unrecorded = info->unrecorded;
 	}
 	if (ring != NULL) {
 		if (ring->control.flushed_events > expected)
-			reader->damage.lost_events += ring->control.flushed_events - expected;
+			gaps += ring->control.flushed_events - expected;
 		if (ring->control.lost_events > unrecorded)
 			unrecorded = ring->control.lost_events;
 	}
+	/* What the recorder gave up, and said so, is a gap too. */
+	if (gaps > unrecorded)
+		reader->damage.lost_events += gaps - unrecorded;
 	reader->unrecorded_events += unrecorded;
 }
 
@@ -350,7 +354,9 @@ static int read_all(struct trace_reader *reader)
 			  trace_live(&reader->header, reader->process.host);
 	order_events(reader);
 	count_all_lost(reader);
-	reader->unrecorded_events += reader->header.lost_events;
+	/* The header counts what the rings count, and what found no ring. */
+	if (reader->header.lost_events > reader->unrecorded_events)
+		reader->unrecorded_events = reader->header.lost_events;
 	summarize_events(reader);
 	return number_threads(reader);
 }

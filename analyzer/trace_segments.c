@@ -220,13 +220,43 @@ static bool ring_holds(const struct trace_reader *reader, const uint8_t *payload
 	       (reader->running || events.to <= ring->control.flushed + ring->word_count);
 }
 
+/* Nothing written after the head yet. */
+static bool chunk_empty(const struct trace_reader *reader, uint64_t offset)
+{
+	static const uint8_t zeros[4096];
+	uint8_t bytes[sizeof(zeros)];
+	size_t got = trace_file_read(&reader->file, offset + sizeof(struct trace_segment), bytes,
+				     sizeof(bytes));
+
+	return memcmp(bytes, zeros, got) == 0;
+}
+
+/*
+ * Two threads may make the same chunk at once; one of them wins and the other takes its own back,
+ * unless it is killed before. Nothing was ever written into that one.
+ */
+static void index_second_chunk(struct trace_reader *reader, const struct trace_head *head,
+			       uint64_t *offset)
+{
+	if (chunk_empty(reader, head->offset))
+		return;
+	if (chunk_empty(reader, *offset))
+		*offset = head->offset;
+	else
+		bad(reader, head, "second stack segment of one number");
+}
+
 static int index_chunk(struct trace_reader *reader, const struct trace_head *head,
 		       struct trace_chunks *chunks, size_t max)
 {
 	size_t index = head->segment.index;
 
-	if (index >= max || (index < chunks->count && chunks->offsets[index] != 0)) {
+	if (index >= max) {
 		bad(reader, head, "unsound stack segment");
+		return 0;
+	}
+	if (index < chunks->count && chunks->offsets[index] != 0) {
+		index_second_chunk(reader, head, &chunks->offsets[index]);
 		return 0;
 	}
 	if (index >= chunks->count) {

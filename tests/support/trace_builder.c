@@ -1,0 +1,500 @@
+/* The image is built in memory; nodes and rings are segments in it that are filled in place. */
+#include "trace_builder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define PAGE	    4096
+#define RINGS_MAX   64
+#define CHUNKS_MAX  64
+#define COLUMN_ROOM 40
+
+struct builder_ring {
+	uint64_t offset; /* of the segment */
+	struct trace_ring control;
+	uint64_t *words;
+	size_t count, capacity;
+	uint64_t events; /* in `words` */
+};
+
+struct trace_builder {
+	uint8_t *image;
+	size_t bytes, capacity;
+	struct trace_header header;
+	uint32_t modules;
+	uint32_t nodes; /* next id */
+	uint64_t chunks[CHUNKS_MAX];
+	struct builder_ring rings[RINGS_MAX];
+	uint32_t ring_count;
+	uint64_t last_tick;
+};
+
+static void *check(void *memory)
+{
+	if (memory == NULL)
+		abort();
+	return memory;
+}
+
+/* Appends zeros up to a multiple of `align`, then `bytes` of them; returns their offset. */
+static uint64_t extend(struct trace_builder *builder, size_t bytes, size_t align)
+{
+	size_t offset = (builder->bytes + align - 1) / align * align;
+
+	if (offset + bytes > builder->capacity) {
+		size_t capacity = (offset + bytes) * 2;
+
+		builder->image = check(realloc(builder->image, capacity));
+		builder->capacity = capacity;
+	}
+	memset(builder->image + builder->bytes, 0, offset + bytes - builder->bytes);
+	builder->bytes = offset + bytes;
+	return offset;
+}
+
+struct trace_builder *trace_builder_new(void)
+{
+	struct trace_builder *builder = check(calloc(1, sizeof(*builder)));
+
+	builder->header = (struct trace_header){.magic = TRACE_MAGIC,
+						.version = TRACE_VERSION,
+						.header_bytes = TRACE_HEADER_BYTES,
+						.byte_order = TRACE_BYTE_ORDER,
+						.machine = 62,
+						.page_size = PAGE,
+						.clock_kind = TRACE_CLOCK_MONOTONIC,
+						.start = {0, 1000000000},
+						.pid = 1,
+						.max_depth = 256,
+						.end = TRACE_END_EXIT};
+	extend(builder, TRACE_HEADER_BYTES, 1);
+	builder->nodes = 8;
+	return builder;
+}
+
+void trace_builder_free(struct trace_builder *builder)
+{
+	for (uint32_t i = 0; i < builder->ring_count; i++)
+		free(builder->rings[i].words);
+	free(builder->image);
+	free(builder);
+}
+
+struct trace_header *trace_builder_header(struct trace_builder *builder)
+{
+	return &builder->header;
+}
+
+static void write_head(struct trace_builder *builder, uint64_t offset,
+		       struct trace_segment *segment)
+{
+	segment->magic = TRACE_SEGMENT_MAGIC;
+	segment->head_hash = XXH3_64bits(segment, offsetof(struct trace_segment, head_hash));
+	memcpy(builder->image + offset, segment, sizeof(*segment));
+}
+
+void trace_builder_segment(struct trace_builder *builder, uint32_t type, uint32_t index,
+			   const void *payload, size_t bytes)
+{
+	size_t whole = sizeof(struct trace_segment) + bytes;
+	struct trace_segment segment = {.type = type,
+					.index = index,
+					.bytes = (whole + 63) / 64 * 64,
+					.payload_bytes = bytes,
+					.payload_hash = XXH3_64bits(payload, bytes)};
+	uint64_t offset = extend(builder, segment.bytes, TRACE_SEGMENT_ALIGN);
+
+	write_head(builder, offset, &segment);
+	memcpy(builder->image + offset + sizeof(segment), payload, bytes);
+}
+
+void trace_builder_process(struct trace_builder *builder, const char *exe, const char *cmdline,
+			   size_t cmdline_bytes, const char *host, const char *cwd)
+{
+	struct trace_process process = {.exe_bytes = exe ? (uint32_t)strlen(exe) : 0,
+					.cmdline_bytes = (uint32_t)cmdline_bytes,
+					.host_bytes = host ? (uint32_t)strlen(host) : 0,
+					.cwd_bytes = cwd ? (uint32_t)strlen(cwd) : 0};
+	size_t bytes = sizeof(process) + process.exe_bytes + cmdline_bytes + process.host_bytes +
+		       process.cwd_bytes;
+	char *payload = check(malloc(bytes));
+	char *to = mempcpy(payload, &process, sizeof(process));
+
+	to = mempcpy(to, exe ? exe : "", process.exe_bytes);
+	to = mempcpy(to, cmdline ? cmdline : "", cmdline_bytes);
+	to = mempcpy(to, host ? host : "", process.host_bytes);
+	memcpy(to, cwd ? cwd : "", process.cwd_bytes);
+	trace_builder_segment(builder, TRACE_SEGMENT_PROCESS, 0, payload, bytes);
+	free(payload);
+}
+
+uint32_t trace_builder_module(struct trace_builder *builder, const char *path, uint64_t start,
+			      uint64_t end, uint64_t bias, uint32_t epoch)
+{
+	struct trace_module module = {.bias = bias,
+				      .start = start,
+				      .end = end,
+				      .epoch = epoch,
+				      .module = builder->modules,
+				      .build_id_bytes = 4,
+				      .path_bytes = (uint32_t)strlen(path)};
+	size_t bytes = sizeof(module) + 4 + module.path_bytes;
+	char *payload = check(malloc(bytes));
+	char *to = mempcpy(payload, &module, sizeof(module));
+
+	to = mempcpy(to, "\x01\x02\x03\x04", 4);
+	memcpy(to, path, module.path_bytes);
+	trace_builder_segment(builder, TRACE_SEGMENT_MODULE, 0, payload, bytes);
+	free(payload);
+	return builder->modules++;
+}
+
+static uint32_t find_region(struct trace_builder *builder, uint64_t pc, uint32_t epoch)
+{
+	for (uint32_t i = 0; i < TRACE_REGION_WIDE; i++) {
+		struct trace_region *region = &builder->header.regions[i];
+
+		if (region->epoch_1 == 0)
+			*region = (struct trace_region){.pc_high = (uint32_t)(pc >> 32),
+							.epoch_1 = epoch + 1};
+		if (region->epoch_1 == epoch + 1 && region->pc_high == pc >> 32)
+			return i;
+	}
+	abort();
+}
+
+uint32_t trace_builder_node_at(struct trace_builder *builder, uint32_t parent, uint64_t pc,
+			       uint32_t epoch)
+{
+	uint32_t id = builder->nodes++;
+	size_t chunk = id / TRACE_NODES_CHUNK_WORDS;
+	uint64_t word;
+
+	if (builder->nodes % TRACE_NODES_CHUNK_WORDS == 0)
+		builder->nodes += 8;
+	if (builder->chunks[chunk] == 0) {
+		struct trace_segment segment = {.type = TRACE_SEGMENT_NODES,
+						.index = (uint32_t)chunk,
+						.bytes = TRACE_NODES_CHUNK_WORDS * 8};
+
+		segment.payload_bytes = segment.bytes - sizeof(segment);
+		builder->chunks[chunk] = extend(builder, segment.bytes, PAGE);
+		write_head(builder, builder->chunks[chunk], &segment);
+	}
+	word = TRACE_NODE(parent, find_region(builder, pc, epoch), pc);
+	memcpy(builder->image + builder->chunks[chunk] + id % TRACE_NODES_CHUNK_WORDS * 8, &word,
+	       sizeof(word));
+	return id;
+}
+
+uint32_t trace_builder_node(struct trace_builder *builder, uint32_t parent, uint64_t pc)
+{
+	return trace_builder_node_at(builder, parent, pc, 0);
+}
+
+uint32_t trace_builder_ring(struct trace_builder *builder, uint32_t thread, size_t words)
+{
+	uint32_t index = builder->ring_count++;
+	struct builder_ring *ring = &builder->rings[index];
+	struct trace_segment segment = {.type = TRACE_SEGMENT_RING, .index = index};
+
+	if (index >= RINGS_MAX)
+		abort();
+	segment.bytes = (TRACE_RING_DATA_OFFSET + words * 8 + PAGE - 1) / PAGE * PAGE;
+	segment.payload_bytes = segment.bytes - sizeof(segment);
+	ring->offset = extend(builder, segment.bytes, PAGE);
+	write_head(builder, ring->offset, &segment);
+	ring->control.thread = thread;
+	ring->control.tid = 100 + thread;
+	ring->capacity = words;
+	ring->words = check(calloc(words, sizeof(uint64_t)));
+	return index;
+}
+
+void trace_builder_ring_thread(struct trace_builder *builder, uint32_t ring, uint32_t thread)
+{
+	builder->rings[ring].control.thread = thread;
+	builder->rings[ring].control.tid = 100 + thread;
+}
+
+void trace_builder_words(struct trace_builder *builder, uint32_t index, const uint64_t *words,
+			 size_t count)
+{
+	struct builder_ring *ring = &builder->rings[index];
+
+	if (ring->count + count > ring->capacity)
+		trace_builder_flush(builder, index, TRACE_COMPRESSION_ZSTD, 0, TRACE_BUILDER_FREE);
+	if (count > ring->capacity)
+		abort();
+	memcpy(ring->words + ring->count, words, count * sizeof(*words));
+	ring->count += count;
+	ring->events++;
+	if (words[0] >> 8 > builder->last_tick)
+		builder->last_tick = words[0] >> 8;
+}
+
+void trace_builder_acquire(struct trace_builder *builder, uint32_t ring, uint64_t tick,
+			   enum trace_event_kind kind, uint64_t address, uint64_t bytes,
+			   uint32_t stack)
+{
+	uint64_t words[] = {tick << 8 | kind, address, bytes, stack};
+
+	trace_builder_words(builder, ring, words, 4);
+}
+
+void trace_builder_release(struct trace_builder *builder, uint32_t ring, uint64_t tick,
+			   enum trace_event_kind kind, uint64_t address)
+{
+	uint64_t words[] = {tick << 8 | kind, address};
+
+	trace_builder_words(builder, ring, words, 2);
+}
+
+void trace_builder_realloc(struct trace_builder *builder, uint32_t ring, uint64_t released,
+			   uint64_t acquired, uint64_t old, uint64_t address, uint64_t bytes,
+			   uint32_t stack)
+{
+	uint64_t words[] = {
+	    acquired << 8 | TRACE_EVENT_REALLOC, address, bytes, stack, old, released};
+
+	trace_builder_words(builder, ring, words, 6);
+}
+
+void trace_builder_failed(struct trace_builder *builder, uint32_t ring, uint64_t tick,
+			  enum trace_event_kind function, uint64_t bytes, uint32_t stack)
+{
+	uint64_t words[] = {tick << 8 | TRACE_EVENT_FAILED, function, bytes, stack};
+
+	trace_builder_words(builder, ring, words, 4);
+}
+
+void trace_builder_sample(struct trace_builder *builder, uint32_t ring, uint64_t tick,
+			  uint64_t value)
+{
+	uint64_t words[] = {tick << 8 | TRACE_EVENT_RSS, value};
+
+	trace_builder_words(builder, ring, words, 2);
+}
+
+/* ---- encoding, as trace.h has it ---- */
+
+struct columns {
+	uint8_t *at[TRACE_COLUMNS];
+	uint64_t address, stack;
+};
+
+static void put_varint(uint8_t **at, uint64_t value)
+{
+	for (; value >= 0x80; value >>= 7)
+		*(*at)++ = (uint8_t)(value | 0x80);
+	*(*at)++ = (uint8_t)value;
+}
+
+static uint64_t zigzag(uint64_t value)
+{
+	return value << 1 ^ (uint64_t)((int64_t)value >> 63);
+}
+
+static void put_difference(uint8_t **at, uint64_t difference)
+{
+	if (difference % 16 == 0)
+		put_varint(at, zigzag((uint64_t)((int64_t)difference / 16)) << 1);
+	else
+		put_varint(at, zigzag(difference) << 1 | 1);
+}
+
+static int class_of(uint64_t word)
+{
+	switch (word & 0xff) {
+#define CASE(symbol, number, name, class, family)                                                  \
+	case number:                                                                               \
+		return TRACE_CLASS_##class;
+		TRACE_EVENT_KINDS(CASE)
+#undef CASE
+	default:
+		abort();
+	}
+}
+
+static size_t words_of(int class)
+{
+	static const uint8_t words[] = {0, 4, 2, 6, 4, 3, 7, 4, 2};
+
+	return words[class];
+}
+
+static void put_event(struct columns *columns, const uint64_t *word, int class, unsigned shift)
+{
+	uint8_t **at = columns->at;
+
+	*at[TRACE_COLUMN_KIND]++ = (uint8_t)word[0];
+	if (class != TRACE_CLASS_FAILED && class != TRACE_CLASS_SAMPLE) {
+		put_difference(&at[TRACE_COLUMN_ADDRESS], word[1] - columns->address);
+		columns->address = word[1];
+	}
+	if (class == TRACE_CLASS_RELEASE)
+		return;
+	put_varint(&at[TRACE_COLUMN_SIZE], class == TRACE_CLASS_SAMPLE ? word[1] : word[2]);
+	if (class == TRACE_CLASS_SAMPLE || class == TRACE_CLASS_UNMAP)
+		return;
+	put_varint(&at[TRACE_COLUMN_STACK], zigzag((uint32_t)word[3] - columns->stack));
+	columns->stack = (uint32_t)word[3];
+	if (class == TRACE_CLASS_FAILED)
+		*at[TRACE_COLUMN_EXTRA]++ = (uint8_t)word[1];
+	else if (class != TRACE_CLASS_MAP)
+		*at[TRACE_COLUMN_EXTRA]++ = (uint8_t)(word[3] >> 32);
+	if (class == TRACE_CLASS_REALLOC || class == TRACE_CLASS_REMAP) {
+		put_varint(&at[TRACE_COLUMN_EXTRA], (word[0] >> 8 >> shift) - (word[5] >> shift));
+		put_difference(&at[TRACE_COLUMN_EXTRA], word[4] - word[1]);
+	}
+	if (class == TRACE_CLASS_REMAP)
+		put_varint(&at[TRACE_COLUMN_EXTRA], word[6]);
+}
+
+/* Returns the columns, one after the other; the caller frees. */
+static uint8_t *encode(const struct builder_ring *ring, struct trace_events *events)
+{
+	size_t room = ring->events * COLUMN_ROOM + 1;
+	uint8_t *space = check(malloc(room * TRACE_COLUMNS));
+	uint8_t *joined = check(malloc(room * TRACE_COLUMNS));
+	uint8_t *to = joined;
+	struct columns columns = {0};
+	uint64_t before = 0;
+
+	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+		columns.at[i] = space + i * room;
+	for (size_t i = 0; i < ring->count;) {
+		const uint64_t *word = ring->words + i;
+		uint64_t time = word[0] >> 8 >> events->tick_shift;
+		int class = class_of(word[0]);
+
+		put_varint(&columns.at[TRACE_COLUMN_TIME], time - before);
+		before = time;
+		put_event(&columns, word, class, events->tick_shift);
+		events->last_tick = word[0] >> 8;
+		i += words_of(class);
+	}
+	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
+		events->column_bytes[i] = (uint32_t)(columns.at[i] - (space + i * room));
+		to = mempcpy(to, space + i * room, events->column_bytes[i]);
+	}
+	free(space);
+	return joined;
+}
+
+/* head and columns into one payload; the caller frees. */
+static uint8_t *make_payload(const struct builder_ring *ring, struct trace_events *events,
+			     size_t *bytes)
+{
+	uint8_t *columns = encode(ring, events);
+	size_t total = 0, room;
+	uint8_t *payload;
+
+	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+		total += events->column_bytes[i];
+	room = ZSTD_compressBound(total);
+	payload = check(malloc(sizeof(*events) + room));
+	memcpy(payload, events, sizeof(*events));
+	if (events->compression == TRACE_COMPRESSION_ZSTD) {
+		size_t packed = ZSTD_compress(payload + sizeof(*events), room, columns, total, 1);
+
+		if (ZSTD_isError(packed))
+			abort();
+		total = packed;
+	} else {
+		memcpy(payload + sizeof(*events), columns, total);
+	}
+	free(columns);
+	*bytes = sizeof(*events) + total;
+	return payload;
+}
+
+void trace_builder_flush(struct trace_builder *builder, uint32_t index,
+			 enum trace_compression compression, unsigned tick_shift, int how)
+{
+	struct builder_ring *ring = &builder->rings[index];
+	struct trace_events events = {.ring = index,
+				      .thread = ring->control.thread,
+				      .tid = ring->control.tid,
+				      .events = (uint32_t)ring->events,
+				      .from = ring->control.flushed,
+				      .to = ring->control.flushed + ring->count,
+				      .first_event = ring->control.flushed_events,
+				      .lost_events = ring->control.lost_events,
+				      .compression = compression,
+				      .tick_shift = tick_shift};
+	uint8_t *payload;
+	size_t bytes;
+
+	if (ring->count == 0)
+		return;
+	events.first_tick = ring->words[0] >> 8;
+	events.clock = (struct trace_clock){builder->last_tick, builder->header.start.monotonic_ns +
+								    builder->last_tick};
+	payload = make_payload(ring, &events, &bytes);
+	if (how & TRACE_BUILDER_RESERVED)
+		extend(builder, (bytes + 127) / 64 * 64, TRACE_SEGMENT_ALIGN);
+	else
+		trace_builder_segment(builder, TRACE_SEGMENT_EVENTS, index, payload, bytes);
+	if (how & TRACE_BUILDER_GARBLE)
+		builder->image[builder->bytes - 64] ^= 1;
+	free(payload);
+	if (how & (TRACE_BUILDER_KEEP | TRACE_BUILDER_RESERVED | TRACE_BUILDER_GARBLE))
+		return;
+	ring->control.flushed += ring->count;
+	ring->control.flushed_events += ring->events;
+	ring->count = 0;
+	ring->events = 0;
+}
+
+const uint8_t *trace_builder_finish(struct trace_builder *builder, size_t *bytes)
+{
+	struct trace_header *header = &builder->header;
+
+	for (uint32_t i = 0; i < builder->ring_count; i++) {
+		struct builder_ring *ring = &builder->rings[i];
+
+		ring->control.head = ring->control.flushed + ring->count;
+		memcpy(builder->image + ring->offset + sizeof(struct trace_segment), &ring->control,
+		       sizeof(ring->control));
+		memcpy(builder->image + ring->offset + TRACE_RING_DATA_OFFSET, ring->words,
+		       ring->count * sizeof(uint64_t));
+	}
+	header->tail = builder->bytes;
+	if (header->end != TRACE_END_NONE && header->end_clock.tick == 0)
+		header->end_clock = (struct trace_clock){
+		    builder->last_tick, header->start.monotonic_ns + builder->last_tick};
+	header->checksum = XXH3_64bits(header, offsetof(struct trace_header, checksum));
+	memcpy(builder->image, header, sizeof(*header));
+	*bytes = builder->bytes;
+	return builder->image;
+}
+
+void trace_image_open(struct trace_image *image, const uint8_t *bytes, size_t count)
+{
+	size_t done = 0;
+
+	image->fd = memfd_create("trace", MFD_CLOEXEC);
+	if (image->fd < 0)
+		abort();
+	while (done < count) {
+		ssize_t n = write(image->fd, bytes + done, count - done);
+
+		if (n <= 0)
+			abort();
+		done += (size_t)n;
+	}
+	snprintf(image->path, sizeof(image->path), "/proc/self/fd/%d", image->fd);
+}
+
+void trace_image_close(struct trace_image *image)
+{
+	close(image->fd);
+}
