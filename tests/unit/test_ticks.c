@@ -107,7 +107,7 @@ static void check_axis(const struct ticks *ticks, double from, double to, unsign
 START_TEST(bytes_properties)
 {
 	srand48(1);
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < 5000; i++) {
 		double max = random_between(0, 19.26);
 		unsigned most = 1 + (unsigned)(drand48() * 12);
 		struct ticks ticks;
@@ -123,7 +123,7 @@ END_TEST
 START_TEST(seconds_properties)
 {
 	srand48(2);
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < 5000; i++) {
 		double from = i % 2 ? 0 : random_between(-6, 6);
 		double to = from + random_between(from > 0.01 ? log10(from) - 5 : -7, 8);
 		unsigned most = 1 + (unsigned)(drand48() * 12);
