@@ -15,6 +15,7 @@
 #include "site_stacks.h"
 #include "trace_reader.h"
 #include "trace_time.h"
+#include "wrappers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -194,7 +195,7 @@ static int build_sites(struct analysis *analysis, struct loaded *loaded)
 		site->stack = *site_stacks_get(loaded->stacks, (uint32_t)i);
 		site->verdict = agg_leaks_verdict(site, profile->totals.duration_s);
 	}
-	return 0;
+	return wrappers_skip(profile);
 }
 
 static void build_totals(const struct analysis *analysis, struct profile *profile)

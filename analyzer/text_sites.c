@@ -10,8 +10,8 @@
 #include "writer.h"
 
 #define STACK_INDENT 8
-#define ALWAYS_SHOWN 3	  /* sites of a section; more only when they are at least */
-#define LEAST_PART   1000 /* one of so many parts of the whole, unless -n asks for them */
+#define ALWAYS_SHOWN 3	 /* sites of a section; more only when they are at least */
+#define LEAST_PART   100 /* one of so many parts of the whole, unless -n asks for them */
 
 typedef void (*figures_function)(struct text *text, const struct profile_site *site,
 				 uint64_t whole);
@@ -90,9 +90,11 @@ static bool worth_showing(const struct text *text, const struct profile_site *si
 {
 	if (!has_any(site, metric))
 		return false;
-	return shown < ALWAYS_SHOWN || metric == RANKING_LEAK ||
-	       text->options->top != WRITER_TOP_DEFAULT ||
-	       ranking_value(site, metric) >= whole / LEAST_PART;
+	if (shown < ALWAYS_SHOWN || text->options->top != WRITER_TOP_DEFAULT)
+		return true;
+	if (metric == RANKING_LEAK && ranking_suspicion(site) >= 2)
+		return true;
+	return metric != RANKING_LEAK && ranking_value(site, metric) >= whole / LEAST_PART;
 }
 
 static void print_group(struct text *text, const struct group *group, size_t rank,

@@ -17,6 +17,7 @@
 #define NAME_BYTES  512
 #define PLACE_BYTES 256
 #define PLACE_LEAST 24
+#define VIA_NAME    40 /* columns of one wrapper's name */
 
 struct line {
 	const struct profile_frame *frame; /* NULL: a fold */
@@ -47,6 +48,18 @@ static bool is_start(const struct profile_frame *frame)
 			return true;
 	}
 	return false;
+}
+
+/* How many frames are left without what calls main(); a stripped _start has no name. */
+static size_t without_start(const struct profile_frame *const *frames, size_t count)
+{
+	size_t left = count;
+
+	if (left > 2 && !frames[left - 1]->function && is_start(frames[left - 2]))
+		left--;
+	while (left > 1 && is_start(frames[left - 1]))
+		left--;
+	return left;
 }
 
 static bool same_function(const struct profile_frame *a, const struct profile_frame *b)
@@ -82,7 +95,7 @@ static size_t find_cycle(const struct profile_frame *const *frames, size_t count
 }
 
 /* Fills `lines`, at most `most`; *used becomes how many frames they stand for. */
-static size_t make_lines(const struct profile_frame *const *frames, size_t count,
+static size_t make_lines(const struct profile_frame *const *frames, size_t count, bool full,
 			 struct line *lines, size_t most, size_t *used)
 {
 	size_t at = 0, made = 0;
@@ -90,8 +103,14 @@ static size_t make_lines(const struct profile_frame *const *frames, size_t count
 	while (at < count && made < most) {
 		size_t repeats = 0, cycle = find_cycle(frames + at, count - at, &repeats);
 
-		for (size_t i = 0; i < (cycle ? cycle : 1) && made < most; i++)
+		for (size_t i = 0; i < (cycle ? cycle : 1) && made < most; i++) {
 			lines[made++] = (struct line){.frame = frames[at++]};
+			/* A part of a function inlined into another part of it is one to a person.
+			 */
+			if (!cycle && !full && at < count && frames[at - 1]->inlined &&
+			    same_function(frames[at - 1], frames[at]))
+				at++;
+		}
 		if (cycle && made < most) {
 			lines[made++] = (struct line){.cycle = cycle, .repeats = repeats};
 			at += cycle * repeats;
@@ -204,20 +223,22 @@ static void print_wrappers(struct text *text, const struct profile_stack *stack,
 	text_style(text, TEXT_DIM);
 	out_text(text->out, "via ");
 	for (size_t i = stack->site_frame; i-- > 0;) {
+		bool first = i + 1 == stack->site_frame;
 		size_t width;
 
-		frame_name(text, stack->frames[i], room < 40 ? room : 40, name);
+		if (!first && same_function(stack->frames[i], stack->frames[i + 1]))
+			continue; /* inlined into itself */
+		frame_name(text, stack->frames[i], VIA_NAME, name);
 		width = escape_terminal_columns(name);
-		if (width > 40)
-			width = 40;
-		if (width + 6 > room && i + 1 < stack->site_frame) {
-			out_text(text->out, "...");
+		width = (width > VIA_NAME ? VIA_NAME : width) + (first ? 0 : 3);
+		if (width + 6 > room && !first) {
+			out_text(text->out, " > ...");
 			break;
 		}
-		room -= escape_terminal_fit(text->out, name, width < room ? width : room);
-		if (i > 0)
+		if (!first)
 			out_text(text->out, " > ");
-		room -= room < 3 ? room : 3;
+		escape_terminal_fit(text->out, name, VIA_NAME);
+		room -= width < room ? width : room;
 	}
 	text_style(text, TEXT_PLAIN);
 	out_char(text->out, '\n');
@@ -231,13 +252,13 @@ void text_stack(struct text *text, const struct profile_stack *stack, size_t ind
 	struct line lines[LINES_MAX];
 	char note[96];
 
-	while (!full && count > first + 1 && is_start(stack->frames[count - 1]))
-		count--;
+	if (!full)
+		count = without_start(stack->frames + first, count - first) + first;
 	if (count == 0) {
 		print_note(text, indent, "(no call stack)");
 		return;
 	}
-	made = make_lines(stack->frames + first, count - first, lines,
+	made = make_lines(stack->frames + first, count - first, full, lines,
 			  text->depth < LINES_MAX ? text->depth : LINES_MAX, &used);
 	width = names_width(text, lines, made,
 			    text->columns > indent + 40 ? text->columns - indent : 40);
@@ -269,6 +290,21 @@ const struct profile_frame *text_site_frame(const struct profile_stack *stack)
 	return stack->frames[stack->site_frame < stack->count ? stack->site_frame : 0];
 }
 
+/* An address says little: the nearest function with a name goes with it. */
+static void print_named_caller(struct text *text, const struct profile_stack *stack)
+{
+	char name[NAME_BYTES];
+
+	for (size_t i = stack->site_frame; i < stack->count; i++) {
+		if (!stack->frames[i]->function || is_start(stack->frames[i]))
+			continue;
+		frame_name(text, stack->frames[i], VIA_NAME, name);
+		out_text(text->out, ", called under ");
+		escape_terminal_fit(text->out, name, VIA_NAME);
+		return;
+	}
+}
+
 void text_site_name(struct text *text, const struct profile_stack *stack, size_t columns)
 {
 	const struct profile_frame *frame = text_site_frame(stack);
@@ -289,4 +325,6 @@ void text_site_name(struct text *text, const struct profile_stack *stack, size_t
 		escape_terminal(text->out, place, strlen(place));
 		out_char(text->out, ')');
 	}
+	if (!frame->function)
+		print_named_caller(text, stack);
 }

@@ -35,6 +35,10 @@ void text_evidence(struct text *text, const struct profile_site *site)
 	struct out *out = text->out;
 	double span = site->last_s - site->first_s;
 
+	if (site->allocations == 1) {
+		out_printf(out, "one block, allocated at %s s", OUT_SECONDS(site->first_s));
+		return;
+	}
 	switch (site->verdict) {
 	case VERDICT_GROWING:
 	case VERDICT_NEVER_FREED:
@@ -44,7 +48,7 @@ void text_evidence(struct text *text, const struct profile_site *site)
 		else
 			out_printf(out, "%s of %s blocks not freed", OUT_COUNT(site->live_blocks),
 				   OUT_COUNT(site->allocations));
-		if (site->allocations > 1)
+		if (span >= 0.0005)
 			out_printf(out, " over %s s", OUT_SECONDS(span));
 		if (site->verdict == VERDICT_GROWING)
 			out_text(out, ", growing");

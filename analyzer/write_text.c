@@ -222,6 +222,54 @@ static void warn_count(struct text *text, bool *any, uint64_t count, const char 
 		out_printf(warn(text, any), "%s %s\n", OUT_COUNT(count), count == 1 ? one : many);
 }
 
+/* A module whose functions have no names, and how much of the peak hangs on it. */
+struct nameless {
+	const char *module;
+	uint64_t bytes;
+};
+
+#define NAMELESS_MODULES 64
+#define NAMELESS_PART	 10 /* of one in so many of the peak it is worth a word */
+
+static void count_nameless(struct nameless *modules, const char *module, uint64_t bytes)
+{
+	for (size_t i = 0; module && i < NAMELESS_MODULES; i++) {
+		if (modules[i].module && strcmp(modules[i].module, module) != 0)
+			continue;
+		modules[i].module = module;
+		modules[i].bytes += bytes;
+		return;
+	}
+}
+
+/* Says which module's debug symbols would help most; not when no symbols were asked for. */
+static void warn_symbols(struct text *text, bool *any)
+{
+	const struct profile *profile = text->profile;
+	struct nameless modules[NAMELESS_MODULES] = {0}, *worst = &modules[0];
+	bool names = false;
+
+	for (size_t i = 0; i < profile->site_count; i++) {
+		const struct profile_site *site = &profile->sites[i];
+		const struct profile_frame *frame = text_site_frame(&site->stack);
+
+		names |= frame && frame->function;
+		if (frame && !frame->function)
+			count_nameless(modules, frame->module, site->peak_bytes);
+	}
+	for (size_t i = 1; i < NAMELESS_MODULES; i++) {
+		if (modules[i].bytes > worst->bytes)
+			worst = &modules[i];
+	}
+	if (!names || !worst->bytes || worst->bytes < profile->totals.peak_bytes / NAMELESS_PART)
+		return;
+	out_printf(warn(text, any), "%s of the peak is in functions without a name: for ",
+		   OUT_PERCENT(worst->bytes, profile->totals.peak_bytes));
+	escape_terminal_fit(text->out, writer_basename(worst->module), 40);
+	out_text(text->out, " install debug symbols\n  (a -dbgsym package), or let them be fetched "
+			    "by --debuginfod\n");
+}
+
 static int warnings_section(struct text *text)
 {
 	const struct profile_totals *totals = &text->profile->totals;
@@ -241,6 +289,7 @@ static int warnings_section(struct text *text)
 	    text, &any, totals->foreign_frees,
 	    "block was freed that was allocated before recording began, or before a fork",
 	    "blocks were freed that were allocated before recording began, or before a fork");
+	warn_symbols(text, &any);
 	warn_unwind(text, &any);
 	return 0;
 }

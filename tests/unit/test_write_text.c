@@ -258,6 +258,42 @@ START_TEST(test_recursion_and_depth)
 }
 END_TEST
 
+/* What a function was split into by inlining is one line; what calls main() is left out. */
+START_TEST(test_split_functions)
+{
+	static const struct profile_frame part = SAMPLE_FRAME("serve", "/src/db/serve.c", 95,
+							      SAMPLE_EXE, 0x1500, true),
+					  stripped = SAMPLE_FRAME(NULL, NULL, 0, SAMPLE_EXE, 0x1010,
+								  false),
+					  libc_start = SAMPLE_FRAME("__libc_start_main_impl", NULL,
+								    0, SAMPLE_LIB, 1, false);
+	static const struct profile_frame *const frames[] = {
+	    &sample_xmalloc, &part, &sample_serve, &sample_main, &libc_start, &stripped};
+
+	sites[1].stack = (struct profile_stack){frames, 6, 3, false};
+	options.sections = SECTION_PEAK;
+	check_has("        main  main.c:22\n          via serve > xmalloc\n\n");
+	sites[1].stack.site_frame = 0;
+	check_has("        xmalloc  util.c:7\n        serve    serve.c:95 (inlined)\n"
+		  "        main     main.c:22\n\n");
+}
+END_TEST
+
+START_TEST(test_without_names)
+{
+	static const struct profile_frame *const frames[] = {&sample_library, &sample_library,
+							     &sample_main};
+
+	check_lacks("debug symbols");
+	sites[1].stack = (struct profile_stack){frames, 3, 0, false};
+	profile.totals.temporary = 0;
+	sites[2].verdict = VERDICT_IN_USE;
+	check_has("\nPeak: 97 % in libpq.so.5+0xbeef, called under main\n");
+	check_has("\nWarnings\n  97 % of the peak is in functions without a name: for libpq.so.5 "
+		  "install debug symbols\n");
+}
+END_TEST
+
 START_TEST(test_full_stacks)
 {
 	options.full_names = true;
@@ -369,6 +405,8 @@ int main(void)
 	tcase_add_test(tests, test_verdicts);
 	tcase_add_test(tests, test_warnings);
 	tcase_add_test(tests, test_recursion_and_depth);
+	tcase_add_test(tests, test_split_functions);
+	tcase_add_test(tests, test_without_names);
 	tcase_add_test(tests, test_full_stacks);
 	tcase_add_test(tests, test_color);
 	tcase_add_test(tests, test_hostile_and_long);
