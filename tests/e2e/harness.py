@@ -11,6 +11,7 @@ apply together, and an error would have to cancel itself out in both to stay hid
   sites   whose innermost frame lies in the program's own modules sum to the truth.
 """
 
+import ctypes
 import glob
 import json
 import os
@@ -34,6 +35,15 @@ COUNTS = ("allocations", "frees", "reallocs", "bytes_allocated", "peak_bytes", "
           "live_bytes_end", "live_blocks_end", "foreign_frees", "failed", "table_full")
 ALLOCATORS = {"glibc": None, "jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.4",
               "mimalloc": "libmimalloc.so.2"}
+
+
+ADDR_NO_RANDOMIZE = 0x0040000
+
+
+def fix_addresses():
+    """Turns address randomisation off for what is executed next: for programs that hash
+    addresses and allocate by what comes out."""
+    ctypes.CDLL(None).personality(ADDR_NO_RANDOMIZE)
 
 
 class Failure(Exception):
@@ -95,14 +105,15 @@ class Bench:
         os.mkdir(path)
         return path
 
-    def run(self, argv, env=None, cwd=None, stdin=None, timeout=120, merge=None):
+    def run(self, argv, env=None, cwd=None, timeout=120, fixed_addresses=False):
         """Runs without any preload of ours, in a clean environment."""
         full = {k: v for k, v in os.environ.items()
                 if not k.startswith(("MEMPROF_", "LD_", "COUNT_", "MALLOC_"))}
         full.update(env or {})
         with subprocess.Popen(argv, env=full, cwd=cwd or self.work,
-                              stdin=stdin or subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE,
+                              preexec_fn=fix_addresses if fixed_addresses else None) as process:
             try:
                 stdout, stderr = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
@@ -124,24 +135,17 @@ class Bench:
         run.traces = sorted(glob.glob(os.path.join(directory, "*")))
         return run
 
-    def count(self, argv, env=None, preload=None, **options):
+    def count(self, argv, env=None, **options):
         """Runs under the independent counter: the run, and the counts of each process."""
         directory = self.fresh("counts")
-        settings = {"LD_PRELOAD": preload or self.counter,
-                    "COUNT_OUT": os.path.join(directory, "count")}
+        settings = {"LD_PRELOAD": self.counter, "COUNT_OUT": os.path.join(directory, "count")}
         settings.update(env or {})
         run = self.run(argv, env=settings, **options)
-        counts = []
-        for path in sorted(glob.glob(settings["COUNT_OUT"] + ".*")):
-            with open(path, "rb") as file:
-                words = struct.unpack(f"{len(COUNTS)}Q", file.read())
-            counts.append(dict(zip(COUNTS, words)))
-            equal("the counter's table overflowed", counts[-1]["table_full"], 0)
-        return run, counts
+        return run, read_counts(settings["COUNT_OUT"])
 
     def read(self, trace, expect=0, options=()):
         """The report of a trace, its invariants checked."""
-        run = self.run([self.report_tool, "--format=json", *options, trace])
+        run = self.run([self.report_tool, "--format=json", "-n", "0", *options, trace])
         message = run.stderr.decode(errors="replace")
         check(run.status == expect, f"memprof-report {os.path.basename(trace)}: status "
               f"{run.status}, should be {expect}: {message}")
@@ -151,6 +155,17 @@ class Bench:
             raise Failure(f"memprof-report's JSON: {error}") from None
         check_invariants(report)
         return report
+
+
+def read_counts(prefix):
+    """What the counter left in the files of that prefix, one dictionary a process."""
+    counts = []
+    for path in sorted(glob.glob(prefix + ".*")):
+        with open(path, "rb") as file:
+            words = struct.unpack(f"{len(COUNTS)}Q", file.read())
+        counts.append(dict(zip(COUNTS, words)))
+        equal("the counter's table overflowed", counts[-1]["table_full"], 0)
+    return counts
 
 
 def check_invariants(report):

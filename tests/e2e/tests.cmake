@@ -47,5 +47,3 @@ foreach(case ${E2E_CASES})
 		COMMAND ${E2E_PYTHON} -B ${E2E}/run.py --build ${PROJECT_BINARY_DIR} ${case})
 	set_tests_properties(e2e.${case} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
 endforeach()
-
-include(${CMAKE_CURRENT_LIST_DIR}/launcher.cmake OPTIONAL)

@@ -2,9 +2,9 @@
  * What a program can see of its house. Prints, for a run with the recorder and one without to be
  * compared, one line of JSON: threads, children, signal handlers and mask, the lowest free
  * descriptor, the descriptors that are open, whether errno outlives the allocator's calls.
- * With "close" it then closes every descriptor, with "reopen" it puts files of its own in their
- * place, works on, and prints the truth into argv[2]; the recording must be whole, and the
- * program's files must hold what the program wrote.
+ * With "close" it then closes every descriptor, with "reopen" or "fill" it puts a file of its own,
+ * argv[3], in their place, works on, and prints the truth into argv[2]. The program's files must
+ * hold what the program wrote and nothing else.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -98,15 +98,21 @@ static void work(int calls)
 	}
 }
 
-/* Writes its own pattern through every descriptor; the files were unlinked by nobody. */
-static void take_over(const char *path)
+/*
+ * Puts its own file in the place of every open descriptor but `keep` and of all low ones; with
+ * `fill` in that of every descriptor there can be.
+ */
+static void take_over(const char *path, int keep, int fill)
 {
-	struct rlimit limit;
+	struct rlimit limit = {LIMIT, LIMIT};
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 
-	TRUTH_REQUIRE(fd >= 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0);
-	for (int other = 3; other < (int)limit.rlim_cur && other < 70000; other++)
-		if (other != fd)
+	TRUTH_REQUIRE(fd >= 0);
+	if (fill)
+		TRUTH_REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	for (int other = 3; other < LIMIT; other++)
+		if (other != fd && other != keep &&
+		    (fill || other < 200 || fcntl(other, F_GETFD) != -1))
 			dup2(fd, other);
 	TRUTH_REQUIRE(write(fd, "mine\n", 5) == 5);
 }
@@ -122,11 +128,11 @@ int main(int argc, char **argv)
 	work(50000);
 	if (strcmp(argv[1], "close") == 0)
 		TRUTH_REQUIRE(syscall(SYS_close_range, 0U, ~0U, 0U) == 0);
-	else
-		take_over(argv[3]);
-	work(200000);
 	fd = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	TRUTH_REQUIRE(fd >= 0);
+	if (strcmp(argv[1], "close"))
+		take_over(argv[3], fd, strcmp(argv[1], "fill") == 0);
+	work(200000);
 	truth_print(fd, &truth);
 	return 0;
 }
