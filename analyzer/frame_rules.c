@@ -242,13 +242,31 @@ static bool fits(const char *pattern, const char *text, size_t bytes)
 	return bytes == length && memcmp(pattern, text, length) == 0;
 }
 
-enum frame_role frame_rules_role(const char *function, const char *module)
+/*
+ * Code in a standard library's headers is the library's, whatever it is called: debug information
+ * reduced to lines (-g1) has bare names, "push_back".
+ */
+static bool in_standard_library(const char *file)
 {
-	const char *slash = module ? strrchr(module, '/') : NULL;
-	const char *stem = slash ? slash + 1 : module ? module : "";
+	static const char *const parts[] = {"/include/c++/", "/rustlib/src/rust/library/",
+					    "/rust/deps/hashbrown"};
+
+	if (!file)
+		return false;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		if (strstr(file, parts[i]))
+			return true;
+	return strncmp(file, "/rustc/", 7) == 0 && strstr(file, "/library/");
+}
+
+enum frame_role frame_rules_role(const struct profile_frame *frame)
+{
+	const char *slash = frame->module ? strrchr(frame->module, '/') : NULL;
+	const char *stem = slash ? slash + 1 : frame->module ? frame->module : "";
 	size_t stem_bytes = strcspn(stem, ".-");
 	char plain[PLAIN_BYTES];
-	size_t bytes = frame_rules_plain_name(function ? function : "", plain, sizeof(plain));
+	size_t bytes =
+	    frame_rules_plain_name(frame->function ? frame->function : "", plain, sizeof(plain));
 
 	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
 		const struct rule *rule = &rules[i];
@@ -259,14 +277,14 @@ enum frame_role frame_rules_role(const char *function, const char *module)
 		    (!rule->module || fits(rule->module, stem, stem_bytes)))
 			return rule->role;
 	}
-	return FRAME_ROLE_PROGRAM;
+	return in_standard_library(frame->file) ? FRAME_ROLE_WRAPPER : FRAME_ROLE_PROGRAM;
 }
 
 static enum frame_role role_of(const struct profile_frame *frame)
 {
 	if (frame->role != FRAME_ROLE_UNKNOWN)
 		return (enum frame_role)frame->role;
-	return frame_rules_role(frame->function, frame->module);
+	return frame_rules_role(frame);
 }
 
 size_t frame_rules_trim(const struct profile_frame *const *frames, size_t count)
@@ -412,6 +430,8 @@ static const char *put_part(struct plain *plain, const char *at, const char *end
 		return at + 1;
 	case '@':
 		return end;
+	case '.':
+		return plain->bytes ? end : at + 1;
 	case 'o':
 		if (starts_word(plain) && strncmp(at, "operator", 8) == 0 &&
 		    !isalnum((unsigned char)at[8]) && at[8] != '_') {

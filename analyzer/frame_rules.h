@@ -18,8 +18,11 @@ enum frame_role {
 	FRAME_ROLE_INTERNAL, /* the allocator itself: not shown */
 };
 
-/* The role by the table, from the function's and the module's name alone. */
-enum frame_role frame_rules_role(const char *function, const char *module);
+/*
+ * The role by the table: from the function's name, the module's, and the source file where the
+ * name has lost its scope. frame->role is not looked at.
+ */
+enum frame_role frame_rules_role(const struct profile_frame *frame);
 
 /* How many innermost frames are allocator internals and should be dropped; never all of them. */
 size_t frame_rules_trim(const struct profile_frame *const *frames, size_t count);
@@ -28,8 +31,9 @@ size_t frame_rules_trim(const struct profile_frame *const *frames, size_t count)
 size_t frame_rules_site(const struct profile_frame *const *frames, size_t count);
 
 /*
- * The plain form of a demangled name, cut at `bytes`: no arguments, parameters, return type, and
- * for Rust's "<A as B>::f" the form "A::f". Always terminated; returns the length.
+ * The plain form of a demangled name, cut at `bytes`: no arguments, parameters, return type, nor
+ * what compilers append (".constprop.0"); for Rust's "<A as B>::f" the form "A::f". Terminated if
+ * there is room for anything; returns the length.
  */
 size_t frame_rules_plain_name(const char *function, char *plain, size_t bytes);
 

@@ -231,7 +231,7 @@ static void fill_frame(struct symbolizer_module *module, struct profile_frame *f
 	frame->line = symbol->line;
 	frame->module = module->path;
 	frame->offset = address;
-	frame->role = (uint8_t)frame_rules_role(frame->function, frame->module);
+	frame->role = (uint8_t)frame_rules_role(frame);
 }
 
 static size_t ask(struct symbolizer_module *module, uint64_t address,

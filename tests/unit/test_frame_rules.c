@@ -48,6 +48,9 @@ static const struct {
     {"broken<a, b(", "broken"},
     {"(((((", ""},
     {">>>>", ">>>>"},
+    {"sqlite3Malloc.part.0", "sqlite3Malloc"},
+    {"_PyObject_Malloc.lto_priv.0", "_PyObject_Malloc"},
+    {".hidden", "hidden"},
 };
 
 #define NAMES (int)(sizeof(names) / sizeof(*names))
@@ -166,8 +169,33 @@ static const struct {
 
 START_TEST(role_known)
 {
-	ck_assert_msg(frame_rules_role(roles[_i].function, roles[_i].module) == roles[_i].role,
-		      "%s in %s", roles[_i].function, roles[_i].module);
+	struct profile_frame frame = {.function = roles[_i].function, .module = roles[_i].module};
+
+	ck_assert_msg(frame_rules_role(&frame) == roles[_i].role, "%s in %s", frame.function,
+		      frame.module);
+}
+END_TEST
+
+/* Bare names, as -g1 has them, are judged by where their code stands. */
+START_TEST(role_by_file)
+{
+	static const struct {
+		const char *file;
+		enum frame_role role;
+	} files[] = {
+	    {NULL, FRAME_ROLE_PROGRAM},
+	    {"/home/me/vector.h", FRAME_ROLE_PROGRAM},
+	    {"/usr/include/c++/12/bits/vector.tcc", FRAME_ROLE_WRAPPER},
+	    {"/usr/lib/llvm-14/include/c++/v1/vector", FRAME_ROLE_WRAPPER},
+	    {"/rustc/59807616/library/alloc/src/vec/mod.rs", FRAME_ROLE_WRAPPER},
+	    {"/home/me/rustc/library/parse.rs", FRAME_ROLE_PROGRAM},
+	};
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		struct profile_frame frame = {.function = "push_back", .file = files[i].file};
+
+		ck_assert_int_eq(frame_rules_role(&frame), files[i].role);
+	}
 }
 END_TEST
 
@@ -238,6 +266,7 @@ int main(void)
 	tcase_add_test(plain, plain_small_room);
 	tcase_add_test(plain, plain_hostile);
 	tcase_add_loop_test(rules, role_known, 0, ROLES);
+	tcase_add_test(rules, role_by_file);
 	tcase_add_test(rules, stacks);
 	tcase_add_test(rules, noted_role);
 	suite_add_tcase(suite, plain);

@@ -156,8 +156,7 @@ START_TEST(fixtures)
 		for (size_t i = 0; i < count; i++) {
 			ck_assert_str_eq(frames[i]->module, variant->path);
 			ck_assert_uint_eq(frames[i]->offset, address);
-			ck_assert_uint_eq(frames[i]->role,
-					  frame_rules_role(frames[i]->function, variant->path));
+			ck_assert_uint_eq(frames[i]->role, frame_rules_role(frames[i]));
 		}
 		if (strcmp(variant->finds, "full") == 0)
 			check_full(variant, said + 1, frames, count);
