@@ -15,7 +15,6 @@
 #include "writer.h"
 
 #define CONDITIONS_MAX 16
-#define DEFAULT_DEPTH  8
 
 struct report {
 	struct writer_options writer;
@@ -98,8 +97,8 @@ static const struct cli_option options[] = {
      AT(metric), metric_choices, NULL},
     {"output", 'o', CLI_STRING, "FILE", "write there instead of standard output", AT(output), NULL,
      NULL},
-    {"depth", 'd', CLI_NUMBER, "N", "frames shown of a stack (8); 0: all", AT(writer.depth), NULL,
-     NULL},
+    {"depth", 'd', CLI_NUMBER, "N", "lines shown of a stack (8, then 5); 0: all", AT(writer.depth),
+     NULL, NULL},
     {"full-stacks", 0, CLI_CUSTOM, NULL, "all frames, with names and paths in full", 0, NULL,
      set_full_stacks},
     {"by-stack", 0, CLI_FLAG, NULL, "list every call stack by itself, not by site",
@@ -224,7 +223,7 @@ static int run(const struct report *report, const char *path)
 int main(int argc, char **argv)
 {
 	struct report report = {
-	    .writer = {.top = WRITER_TOP_DEFAULT, .depth = DEFAULT_DEPTH},
+	    .writer = {.top = WRITER_TOP_DEFAULT, .depth = WRITER_DEPTH_DEFAULT},
 	    .sort = -1,
 	};
 	const char *file;

@@ -28,8 +28,7 @@ struct text {
 	const struct profile *profile;
 	const struct writer_options *options;
 	size_t columns;
-	size_t top;   /* sites a section shows; SIZE_MAX: all */
-	size_t depth; /* frames shown of a stack; SIZE_MAX: all */
+	size_t top; /* sites a section shows; SIZE_MAX: all */
 };
 
 enum text_style { TEXT_PLAIN, TEXT_BOLD, TEXT_DIM, TEXT_BAD, TEXT_GOOD };
@@ -50,8 +49,8 @@ void text_shorten(char *to, size_t size, const char *name, size_t columns);
 
 /* ---- text_stack.c ---- */
 
-/* Prints a stack, each line behind `indent` spaces, at most text->depth frames of it. */
-void text_stack(struct text *text, const struct profile_stack *stack, size_t indent);
+/* Prints a stack, each line behind `indent` spaces, in at most `depth` lines and a last note. */
+void text_stack(struct text *text, const struct profile_stack *stack, size_t depth, size_t indent);
 
 /* The frame that a site is called by; NULL when its stack is empty. */
 const struct profile_frame *text_site_frame(const struct profile_stack *stack);

@@ -10,6 +10,9 @@
 #include "writer.h"
 
 #define STACK_INDENT 8
+#define FIRST_DEPTH  8 /* lines of the stacks of the first sites... */
+#define FIRST_SITES  3
+#define LATER_DEPTH  5	 /* ...and of the others: what comes later matters less */
 #define ALWAYS_SHOWN 3	 /* sites of a section; more only when they are at least */
 #define LEAST_PART   100 /* one of so many parts of the whole, unless -n asks for them */
 
@@ -97,6 +100,13 @@ static bool worth_showing(const struct text *text, const struct profile_site *si
 	return metric != RANKING_LEAK && ranking_value(site, metric) >= whole / LEAST_PART;
 }
 
+static size_t depth_of(const struct text *text, size_t rank)
+{
+	if (text->options->depth == WRITER_DEPTH_DEFAULT)
+		return rank <= FIRST_SITES ? FIRST_DEPTH : LATER_DEPTH;
+	return text->options->depth ? text->options->depth : SIZE_MAX;
+}
+
 static void print_group(struct text *text, const struct group *group, size_t rank,
 			enum ranking_metric metric, uint64_t whole)
 {
@@ -108,7 +118,7 @@ static void print_group(struct text *text, const struct group *group, size_t ran
 		text_style(text, TEXT_PLAIN);
 	}
 	out_char(text->out, '\n');
-	text_stack(text, &group->sum.stack, STACK_INDENT);
+	text_stack(text, &group->sum.stack, depth_of(text, rank), STACK_INDENT);
 }
 
 /* What the sites that are not shown amount to. */

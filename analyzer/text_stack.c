@@ -21,7 +21,8 @@
 
 struct line {
 	const struct profile_frame *frame; /* NULL: a fold */
-	size_t cycle, repeats;		   /* fold: so many frames so many more times */
+	size_t cycle, repeats;		   /* fold: so many frames so many more times... */
+	size_t nameless;		   /* ...or so many frames without a name */
 };
 
 /* What calls main() or a thread's function: nothing that a person has written. */
@@ -94,30 +95,74 @@ static size_t find_cycle(const struct profile_frame *const *frames, size_t count
 	return best;
 }
 
-/* Fills `lines`, at most `most`; *used becomes how many frames they stand for. */
-static size_t make_lines(const struct profile_frame *const *frames, size_t count, bool full,
-			 struct line *lines, size_t most, size_t *used)
+/*
+ * How many frames from `at` on have no name, when that is worth folding: addresses in a row say
+ * nothing, but the named function that they come from does. 0 without such a function.
+ */
+static size_t nameless_run(const struct profile_frame *const *frames, size_t count)
 {
-	size_t at = 0, made = 0;
+	size_t run = 0;
 
-	while (at < count && made < most) {
-		size_t repeats = 0, cycle = find_cycle(frames + at, count - at, &repeats);
+	while (run < count && !frames[run]->function)
+		run++;
+	return run >= FOLD_LEAST && run < count ? run : 0;
+}
 
-		for (size_t i = 0; i < (cycle ? cycle : 1) && made < most; i++) {
-			lines[made++] = (struct line){.frame = frames[at++]};
-			/* A part of a function inlined into another part of it is one to a person.
-			 */
-			if (!cycle && !full && at < count && frames[at - 1]->inlined &&
-			    same_function(frames[at - 1], frames[at]))
-				at++;
-		}
-		if (cycle && made < most) {
-			lines[made++] = (struct line){.cycle = cycle, .repeats = repeats};
-			at += cycle * repeats;
+/* What lines are made of, and where they go. */
+struct line_maker {
+	const struct profile_frame *const *frames;
+	size_t count, at;
+	bool full;
+	struct line *lines;
+	size_t made, most;
+};
+
+static void make_line(struct line_maker *maker, struct line line)
+{
+	if (maker->made < maker->most)
+		maker->lines[maker->made++] = line;
+}
+
+/* One frame; a part of a function inlined into another part of it is one to a person. */
+static void make_frame(struct line_maker *maker)
+{
+	const struct profile_frame *frame = maker->frames[maker->at++];
+
+	make_line(maker, (struct line){.frame = frame});
+	if (!maker->full && maker->at < maker->count && frame->inlined &&
+	    same_function(frame, maker->frames[maker->at]))
+		maker->at++;
+}
+
+/* A cycle of frames, and how often it comes again. */
+static void make_cycle(struct line_maker *maker, size_t cycle, size_t repeats)
+{
+	for (size_t i = 0; i < cycle && maker->made < maker->most; i++)
+		make_line(maker, (struct line){.frame = maker->frames[maker->at++]});
+	if (maker->made < maker->most) {
+		make_line(maker, (struct line){.cycle = cycle, .repeats = repeats});
+		maker->at += cycle * repeats;
+	}
+}
+
+/* Fills maker->lines; maker->at becomes how many frames they stand for. */
+static void make_lines(struct line_maker *maker)
+{
+	while (maker->at < maker->count && maker->made < maker->most) {
+		const struct profile_frame *const *frames = maker->frames + maker->at;
+		size_t left = maker->count - maker->at, repeats = 0;
+		size_t run = maker->full || !maker->at ? 0 : nameless_run(frames, left);
+		size_t cycle = run ? 0 : find_cycle(frames, left, &repeats);
+
+		if (run) {
+			make_line(maker, (struct line){.nameless = run});
+			maker->at += run;
+		} else if (cycle) {
+			make_cycle(maker, cycle, repeats);
+		} else {
+			make_frame(maker);
 		}
 	}
-	*used = at;
-	return made;
 }
 
 static void frame_place(struct text *text, const struct profile_frame *frame, char *place)
@@ -205,7 +250,9 @@ static void print_fold(struct text *text, const struct line *line, size_t indent
 {
 	char note[96];
 
-	if (line->cycle == 1)
+	if (line->nameless)
+		snprintf(note, sizeof(note), "... %zu without a name", line->nameless);
+	else if (line->cycle == 1)
 		snprintf(note, sizeof(note), "... %zu more of the same (recursion)", line->repeats);
 	else
 		snprintf(note, sizeof(note), "... these %zu again, %zu more times (recursion)",
@@ -244,25 +291,41 @@ static void print_wrappers(struct text *text, const struct profile_stack *stack,
 	out_char(text->out, '\n');
 }
 
-void text_stack(struct text *text, const struct profile_stack *stack, size_t indent)
+static void print_end(struct text *text, const struct profile_stack *stack, size_t left,
+		      size_t indent)
+{
+	char note[96];
+
+	if (left) {
+		snprintf(note, sizeof(note), "... %zu more frame%s", left, left == 1 ? "" : "s");
+		print_note(text, indent, note);
+	} else if (stack->truncated) {
+		print_note(text, indent, "... (cut at the recorder's depth limit)");
+	}
+}
+
+void text_stack(struct text *text, const struct profile_stack *stack, size_t depth, size_t indent)
 {
 	bool full = text->options->full_names;
 	size_t site = stack->site_frame < stack->count ? stack->site_frame : 0;
-	size_t first = full ? 0 : site, count = stack->count, used, made, width;
+	size_t first = full ? 0 : site, width;
 	struct line lines[LINES_MAX];
-	char note[96];
+	struct line_maker maker = {.frames = stack->frames + first,
+				   .count = stack->count - first,
+				   .full = full,
+				   .lines = lines,
+				   .most = depth < LINES_MAX ? depth : LINES_MAX};
 
-	if (!full)
-		count = without_start(stack->frames + first, count - first) + first;
-	if (count == 0) {
+	if (stack->count == 0) {
 		print_note(text, indent, "(no call stack)");
 		return;
 	}
-	made = make_lines(stack->frames + first, count - first, full, lines,
-			  text->depth < LINES_MAX ? text->depth : LINES_MAX, &used);
-	width = names_width(text, lines, made,
+	if (!full)
+		maker.count = without_start(maker.frames, maker.count);
+	make_lines(&maker);
+	width = names_width(text, lines, maker.made,
 			    text->columns > indent + 40 ? text->columns - indent : 40);
-	for (size_t i = 0; i < made; i++) {
+	for (size_t i = 0; i < maker.made; i++) {
 		if (!lines[i].frame) {
 			print_fold(text, &lines[i], indent);
 			continue;
@@ -273,14 +336,7 @@ void text_stack(struct text *text, const struct profile_stack *stack, size_t ind
 		if (i == 0 && first > 0)
 			print_wrappers(text, stack, indent + 2);
 	}
-	used += first;
-	if (used < count) {
-		snprintf(note, sizeof(note), "... %zu more frame%s", count - used,
-			 count - used == 1 ? "" : "s");
-		print_note(text, indent, note);
-	} else if (stack->truncated) {
-		print_note(text, indent, "... (cut at the recorder's depth limit)");
-	}
+	print_end(text, stack, maker.count - maker.at, indent);
 }
 
 const struct profile_frame *text_site_frame(const struct profile_stack *stack)

@@ -13,8 +13,9 @@
 
 #include "profile.h"
 
-#define ROUNDS	      8	 /* frames that a site may move at most */
-#define CALLERS_LEAST 8	 /* different callers that make a wrapper */
+#define ROUNDS	      8 /* frames that a site may move at most */
+#define CALLERS_LEAST 8 /* different callers that make a wrapper */
+#define KNOWN_MAX     64
 #define MATTERS_PART  50 /* of one in so many of the allocations or of the peak */
 
 static bool named_like_allocator(const struct profile_frame *frame)
@@ -89,8 +90,31 @@ static bool is_wrapper(const struct profile *profile, const uint32_t *sites, siz
 		peak_bytes > profile->totals.peak_bytes / MATTERS_PART);
 }
 
-/* Moves what is called by a plain allocator; returns how many sites are left that may move. */
-static size_t collect(struct profile *profile, uint32_t *sites)
+/* Names of functions that were found to be wrappers: they are so on every way to them. */
+struct known {
+	const char *names[KNOWN_MAX];
+	size_t count;
+};
+
+static bool is_known(const struct known *known, const struct profile_frame *frame)
+{
+	for (size_t i = 0; frame->function && i < known->count; i++) {
+		if (!compare_strings(known->names[i], frame->function))
+			return true;
+	}
+	return false;
+}
+
+static void remember(struct known *known, const struct profile_frame *frame)
+{
+	if (frame->function && known->count < KNOWN_MAX)
+		known->names[known->count++] = frame->function;
+}
+
+/*
+ * Moves what is called by an allocator or is known; returns how many sites are left that may move.
+ */
+static size_t collect(struct profile *profile, const struct known *known, uint32_t *sites)
 {
 	size_t count = 0;
 
@@ -98,8 +122,9 @@ static size_t collect(struct profile *profile, uint32_t *sites)
 		struct profile_site *site = &profile->sites[i];
 		size_t moved = 0;
 
-		while (may_move(site) && named_like_allocator(frame_at(site, 1)) &&
-		       moved++ < ROUNDS)
+		while (
+		    may_move(site) && moved++ < ROUNDS &&
+		    (named_like_allocator(frame_at(site, 1)) || is_known(known, frame_at(site, 0))))
 			site->stack.site_frame++;
 		if (may_move(site))
 			sites[count++] = (uint32_t)i;
@@ -108,9 +133,9 @@ static size_t collect(struct profile *profile, uint32_t *sites)
 }
 
 /* One round; returns whether any site moved. */
-static bool move(struct profile *profile, uint32_t *sites)
+static bool move(struct profile *profile, struct known *known, uint32_t *sites)
 {
-	size_t count = collect(profile, sites), end;
+	size_t count = collect(profile, known, sites), end;
 	bool moved = false;
 
 	qsort_r(sites, count, sizeof(*sites), compare_sites, profile->sites);
@@ -123,6 +148,7 @@ static bool move(struct profile *profile, uint32_t *sites)
 		}
 		if (!is_wrapper(profile, sites + start, end - start))
 			continue;
+		remember(known, frame);
 		for (size_t i = start; i < end; i++)
 			profile->sites[sites[i]].stack.site_frame++;
 		moved = true;
@@ -133,12 +159,14 @@ static bool move(struct profile *profile, uint32_t *sites)
 int wrappers_skip(struct profile *profile)
 {
 	uint32_t *sites = malloc((profile->site_count + 1) * sizeof(*sites));
+	struct known known = {.count = 0};
 	bool moved = true;
 
 	if (!sites)
 		return -ENOMEM;
 	for (size_t round = 0; round < ROUNDS && moved; round++)
-		moved = move(profile, sites);
+		moved = move(profile, &known, sites);
+	collect(profile, &known, sites);
 	free(sites);
 	return 0;
 }

@@ -333,7 +333,6 @@ static int write_text(const struct profile *profile, const struct writer_options
 	    .top = options->top == WRITER_TOP_DEFAULT ? DEFAULT_SITES
 		   : options->top		      ? options->top
 						      : SIZE_MAX,
-	    .depth = options->depth ? options->depth : SIZE_MAX,
 	};
 	int result = out_open_memory(&text.scratch);
 

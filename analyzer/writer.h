@@ -14,7 +14,8 @@
 struct out;
 struct profile;
 
-#define WRITER_TOP_DEFAULT SIZE_MAX /* as many sites as the format thinks right */
+#define WRITER_TOP_DEFAULT   SIZE_MAX /* as many sites as the format thinks right */
+#define WRITER_DEPTH_DEFAULT SIZE_MAX /* likewise of a stack */
 
 /* The parts of a text report, for writer_options.sections. */
 enum writer_section {
@@ -30,7 +31,7 @@ enum writer_section {
 /* All that a person may choose about the output; a format ignores what it has no use for. */
 struct writer_options {
 	size_t top;	   /* sites shown, 0: all, or WRITER_TOP_DEFAULT */
-	size_t depth;	   /* frames shown of a stack, 0: all */
+	size_t depth;	   /* lines of a stack, 0: all, or WRITER_DEPTH_DEFAULT */
 	bool full_names;   /* neither names nor paths shortened, no wrapper hidden */
 	bool by_stack;	   /* every call stack by itself, not grouped by site */
 	unsigned sections; /* enum writer_section, or'ed; 0: the usual ones */

@@ -14,8 +14,9 @@ static struct writer_options options;
 static void setup(void)
 {
 	profile = sample_profile(sites);
-	options = (struct writer_options){
-	    .top = WRITER_TOP_DEFAULT, .depth = 8, .trace = "traces/memprof.dbserve.4242.bin"};
+	options = (struct writer_options){.top = WRITER_TOP_DEFAULT,
+					  .depth = WRITER_DEPTH_DEFAULT,
+					  .trace = "traces/memprof.dbserve.4242.bin"};
 }
 
 static char *report(void)
@@ -279,6 +280,31 @@ START_TEST(test_split_functions)
 }
 END_TEST
 
+/* Addresses in a row are folded, when they lead to a name; lower ranks get shorter stacks. */
+START_TEST(test_nameless_run)
+{
+	static const struct profile_frame *const frames[] = {
+	    &sample_load,  &sample_library, &sample_library, &sample_library, &sample_log,
+	    &sample_parse, &sample_serve,   &sample_xmalloc, &sample_main};
+
+	options.sections = SECTION_ALLOCATIONS;
+	options.top = 4; /* the load_table site is the last by allocations */
+	sites[1].stack = (struct profile_stack){frames, 9, 0, false};
+	check_has("        load_table        db.c:120\n"
+		  "        ... 3 without a name\n"
+		  "        log_line          log.c:31 (inlined)\n"
+		  "        parse_expression  parse.c:55\n"
+		  "        serve             serve.c:80\n"
+		  "        ... 2 more frames\n");
+	options.full_names = true;
+	check_lacks("without a name");
+	options.full_names = false;
+	sites[1].stack.count = 4;
+	options.depth = 0;
+	check_lacks("without a name");
+}
+END_TEST
+
 START_TEST(test_without_names)
 {
 	static const struct profile_frame *const frames[] = {&sample_library, &sample_library,
@@ -406,6 +432,7 @@ int main(void)
 	tcase_add_test(tests, test_warnings);
 	tcase_add_test(tests, test_recursion_and_depth);
 	tcase_add_test(tests, test_split_functions);
+	tcase_add_test(tests, test_nameless_run);
 	tcase_add_test(tests, test_without_names);
 	tcase_add_test(tests, test_full_stacks);
 	tcase_add_test(tests, test_color);
