@@ -19,7 +19,8 @@ step() {
 	printf '%s\n' "$what"
 	mkdir -p "$(dirname "$log")" || die "cannot make $(dirname "$log")"
 	if ! "$@" >"$log" 2>&1 </dev/null; then
-		tail -n 40 "$log" >&2
+		# ninja's line for each thing that went well is not what one wants to read now
+		grep -v -E '^\[[0-9]+/[0-9]+\] (Building|Linking|Generating) ' "$log" | tail -n 40 >&2
 		die "$what: failed; all of it is in $log"
 	fi
 }
@@ -32,5 +33,6 @@ build() {
 	local home
 	home=$(sed -n 's/^CMAKE_HOME_DIRECTORY:INTERNAL=//p' "$tree/CMakeCache.txt" 2>/dev/null)
 	[ "$home" = "$root" ] || fresh=--fresh
-	cmake -S "$root" -B "$tree" ${fresh:+"$fresh"} -G Ninja "$@" && cmake --build "$tree" -j "$jobs"
+	cmake -S "$root" -B "$tree" ${fresh:+"$fresh"} -G Ninja "$@" &&
+		cmake --build "$tree" -j "$jobs" -- -k 0
 }
