@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "frame_rules.h"
 #include "profile.h"
 
 #define ROUNDS	      8 /* frames that a site may move at most */
@@ -111,6 +112,19 @@ static void remember(struct known *known, const struct profile_frame *frame)
 		known->names[known->count++] = frame->function;
 }
 
+/* To the caller, and past what the table knows from there on. */
+static void move_out(struct profile_stack *stack)
+{
+	stack->site_frame++;
+	stack->site_frame +=
+	    frame_rules_site(stack->frames + stack->site_frame, stack->count - stack->site_frame);
+}
+
+static bool leads_out(const struct profile_site *site, const struct known *known)
+{
+	return named_like_allocator(frame_at(site, 1)) || is_known(known, frame_at(site, 0));
+}
+
 /*
  * Moves what is called by an allocator or is known; returns how many sites are left that may move.
  */
@@ -122,10 +136,8 @@ static size_t collect(struct profile *profile, const struct known *known, uint32
 		struct profile_site *site = &profile->sites[i];
 		size_t moved = 0;
 
-		while (
-		    may_move(site) && moved++ < ROUNDS &&
-		    (named_like_allocator(frame_at(site, 1)) || is_known(known, frame_at(site, 0))))
-			site->stack.site_frame++;
+		while (may_move(site) && moved++ < ROUNDS && leads_out(site, known))
+			move_out(&site->stack);
 		if (may_move(site))
 			sites[count++] = (uint32_t)i;
 	}
@@ -150,7 +162,7 @@ static bool move(struct profile *profile, struct known *known, uint32_t *sites)
 			continue;
 		remember(known, frame);
 		for (size_t i = start; i < end; i++)
-			profile->sites[sites[i]].stack.site_frame++;
+			move_out(&profile->sites[sites[i]].stack);
 		moved = true;
 	}
 	return moved;

@@ -48,9 +48,9 @@ static const struct {
 	const char *inner, *outer;
 	size_t callers, site_frame;
 } cases[] = {
-    {NULL, "sqlite3Malloc_alloc", 12, 2}, /* nameless, below an allocator with many callers */
-    {NULL, "sqlite3Malloc_alloc", 7, 1},  /* seven callers make no wrapper */
-    {"pool_alloc", "tree_dup", 12, 0},	  /* one caller, not named like an allocator */
+    {NULL, "db_alloc", 12, 2},	       /* nameless, below an allocator with many callers */
+    {NULL, "db_alloc", 7, 1},	       /* seven callers make no wrapper */
+    {"pool_alloc", "tree_dup", 12, 0}, /* one caller, not named like an allocator */
     {"pool_alloc", "pool_calloc", 12, 2},
     {"pool_alloc", "POOL_ALLOC", 1, 1},
     {"new_node", "parse", 12, 0}, /* not named like an allocator: stays, however many */
