@@ -13,7 +13,7 @@ import time
 
 from harness import Failure, check, equal
 
-RUNS = int(os.environ.get("MEMPROF_KILL_RUNS", "60"))
+RUNS = int(os.environ.get("MEMPROF_KILL_RUNS", "100"))
 SEED = int(os.environ.get("MEMPROF_KILL_SEED", "1"))
 SLOT_BYTES = 64
 LONGEST_S = 0.05

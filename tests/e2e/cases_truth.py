@@ -3,8 +3,8 @@
 import glob
 import os
 
-from harness import (ALLOCATORS, COUNTS, Failure, check, compare, equal, find_stack, names_in_order,
-                     show, sound, truth_of)
+from harness import (ALLOCATORS, COUNTS, Failure, Skip, check, compare, equal, find_stack,
+                     names_in_order, show, sound, truth_of)
 
 
 DTV_SLOT_BYTES = 16  # a thread's vector of TLS blocks has a slot for each module that has TLS
@@ -108,16 +108,22 @@ def sized_frees(report, told):
     equal("the recorder offers C23's sized frees", told["sized"], 1)
 
 
-def processes(bench, how, count, status=0, ends=("exit",), env=None, forked_only=False):
-    """Several processes: each trace has the truth that its process left in a file."""
+def processes(bench, how, count, status=0, ends=("exit",), env=None, forked_only=False,
+              allocator=None):
+    """Several processes: each trace has the truth that its process left in a file. What an
+    allocator's libraries allocate at the start is in the processes that were executed; in forked
+    ones it is inherited."""
     directory = bench.fresh("truths")
-    run = bench.record([bench.program("forks"), how, directory], env=env)
+    program = bench.program("forks")
+    base = baseline_totals(bench, [program, "baseline"], allocator, False) if allocator else None
+    run = bench.record([program, how, directory], env=env, allocator=allocator)
     sound(run, status, count)
-    truths = {}
+    truths, forked = {}, {}
     for path in glob.glob(os.path.join(directory, "truth.*")):
         with open(path, "rb") as file:
             pid, role = os.path.basename(path).split(".")[1:3]
             truths[int(pid), role == "leaf"] = truth_of(file.read())
+            forked[int(pid)] = role in ("forked", "child")
     if not forked_only:
         equal("number of truths", len(truths), count)
     seen = set()
@@ -131,7 +137,7 @@ def processes(bench, how, count, status=0, ends=("exit",), env=None, forked_only
         seen.add(key)
         check(process["end"] in ends, f"end of {key} is {process['end']}, should be in {ends}")
         try:
-            compare(report, truths[key], ("forks",))
+            compare(report, truths[key], ("forks",), None if forked[process["pid"]] else base)
         except Failure as failure:
             raise Failure(f"process {key}: {failure}") from None
     return run
@@ -188,23 +194,39 @@ CASES = {
     "truth.never_started": never_started,
 }
 
-# (program, arguments, needs a baseline) under every allocator of the table.
-UNDER_ALLOCATORS = (("mix", ("100000",), False), ("hooked", (), False), ("news", (), True),
-                    ("threads", (), True), ("fork", None, False))
+# Programs with unusual frames under each unwinder; "verify" compares the two on every event.
+def unwound(bench, how, program, baseline=False, check_report=None):
+    def agree(report, told):
+        if check_report:
+            check_report(report, told)
+        if how == "verify":
+            unwind = report["unwind"]
+            check(unwind["checked"] > 0, "no stack was compared with libunwind's")
+            equal("stacks that differ from libunwind's", unwind["mismatches"], 0)
+
+    with open(os.path.join(bench.source, "preload", "unwind.c"), encoding="utf-8") as file:
+        if f'"{how}"' not in file.read():
+            raise Skip(f"the recorder has no unwinder called {how}")
+    truth(bench, program, baseline=baseline, env={"MEMPROF_UNWIND": how}, check_report=agree)
 
 
-def under(name, program, arguments, baseline):
-    if arguments is None:
-        def run(bench):
-            processes(bench, program, 3,
-                      env={"LD_PRELOAD": f"{bench.lib} {ALLOCATORS[name]}"})
-    else:
-        def run(bench):
-            truth(bench, program, *arguments, allocator=name, baseline=baseline)
-    return run
+for _how in ("libunwind", "verify"):
+    CASES[f"{_how}.stacks"] = lambda b, h=_how: unwound(b, h, "stacks", check_report=known_stacks)
+    CASES[f"{_how}.jumps"] = lambda b, h=_how: unwound(b, h, "jumps",
+                                                       check_report=coroutine_stacks)
+    CASES[f"{_how}.exceptions"] = lambda b, h=_how: unwound(b, h, "exceptions", baseline=True)
+
+# (program, arguments) under every allocator of the table.
+UNDER_ALLOCATORS = (("mix", "100000"), ("hooked", "no-pvalloc"), ("news",), ("threads",))
+
+
+def under(name, program, *arguments):
+    return lambda b: truth(b, program, *arguments, allocator=name, baseline=True,
+                           threads=program == "threads")
 
 
 for _name, _library in ALLOCATORS.items():
     if _library:
-        for _program, _arguments, _baseline in UNDER_ALLOCATORS:
-            CASES[f"{_name}.{_program}"] = under(_name, _program, _arguments, _baseline)
+        for _row in UNDER_ALLOCATORS:
+            CASES[f"{_name}.{_row[0]}"] = under(_name, *_row)
+        CASES[f"{_name}.fork"] = lambda b, l=_library: processes(b, "fork", 3, allocator=l)

@@ -22,7 +22,7 @@ import sys
 import tempfile
 
 ADDITIVE = ("allocations", "frees", "reallocs", "bytes_allocated", "live_bytes_end",
-            "live_blocks_end", "foreign_frees", "failed", "mismatched_frees")
+            "live_blocks_end", "temporary", "foreign_frees", "failed", "mismatched_frees")
 PEAK = ("peak_bytes", "peak_blocks")
 # Of the site's keys, what the totals call them.
 SITE_SUMS = {"allocations": "allocations", "bytes": "bytes_allocated", "peak_bytes": "peak_bytes",
@@ -202,8 +202,7 @@ def truth_of(text):
 def differences(got, truth, keys):
     unknown = truth.get("unknown", ())
     return [f"{key} is {got[key]}, truth {truth[key]} ({got[key] - truth[key]:+d})"
-            for key in keys if key in got and key in truth and key not in unknown
-            and got[key] != truth[key]]
+            for key in keys if key not in unknown and got[key] != truth[key]]
 
 
 def own_sites(report, modules):
@@ -218,15 +217,10 @@ def own_sites(report, modules):
 
 
 def compare_totals(totals, truth, baseline=None):
-    """Totals equal the truth; with a baseline, after what start and end allocate is taken off."""
-    keys = list(ADDITIVE) + list(PEAK)
-    if not baseline:
-        keys.append("temporary")
-        base = dict.fromkeys(keys, 0)
-    else:
-        base = baseline
-        # Held when the program's own calls peak: those of the start are never released before.
-    got = {key: totals[key] - base[key] for key in keys if key in totals}
+    """Totals equal the truth, after what start and end allocate is taken off. What the start
+    allocates is held when the program's own calls peak, so peaks are taken off likewise."""
+    keys = ADDITIVE + PEAK
+    got = {key: totals[key] - (baseline[key] if baseline else 0) for key in keys}
     return differences(got, truth, keys)
 
 

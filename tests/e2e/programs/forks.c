@@ -194,6 +194,10 @@ int main(int argc, char **argv)
 	static const struct rlimit no_core = {0, 0};
 
 	setrlimit(RLIMIT_CORE, &no_core);
+	if (truth_is_baseline(argc, argv)) {
+		truth_print(1, &truth);
+		return 0;
+	}
 	if (argc != 3)
 		return 2;
 	directory = argv[2];

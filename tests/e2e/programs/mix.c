@@ -72,7 +72,7 @@ static void resize(size_t slot, size_t bytes)
 
 int main(int argc, char **argv)
 {
-	long calls = argc > 1 ? atol(argv[1]) : 500000;
+	long calls = argc > 1 ? atol(argv[1]) : 500000; /* "baseline" is 0 */
 	uint64_t state = 88172645463325252ULL;
 
 	for (long i = 0; i < calls; i++) {

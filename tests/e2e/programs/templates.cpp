@@ -50,7 +50,7 @@ TRUTH_NOINLINE static void in_map(int count)
 
 	for (int i = 0; i < count; i++) {
 		m[i] = i;
-		truth_got(nullptr, node);
+		truth_got(&m, node);
 	}
 	for (int i = 0; i < count; i++)
 		truth_gave(&m, node);

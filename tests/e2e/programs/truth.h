@@ -56,7 +56,7 @@ static inline void truth_gave(const void *block, size_t bytes)
 	truth.frees++;
 	truth.live_bytes -= bytes;
 	truth.live_blocks--;
-	if (block == truth.last) {
+	if (block && block == truth.last) {
 		truth.temporary++;
 		truth.last = NULL;
 	}
