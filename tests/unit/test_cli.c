@@ -223,8 +223,8 @@ static const char *const bad_conditions[] = {
     "peak>5Kx",
     "peek>5",
     "peak>99999999999T",
-    "peak>1 or aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+    ("peak>1 or aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")};
 
 START_TEST(test_bad_conditions)
 {

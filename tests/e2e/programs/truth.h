@@ -23,7 +23,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#if defined(__clang__) /* makes no clones, and does not know the word */
+#define TRUTH_NOINLINE __attribute__((noinline))
+#else
 #define TRUTH_NOINLINE __attribute__((noinline, noclone))
+#endif
 
 struct truth {
 	uint64_t allocations, frees, reallocs, bytes_allocated;
