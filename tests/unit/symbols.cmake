@@ -1,4 +1,4 @@
-# Fixtures of test_symbolizer, built when the tests are: one small program, compiled and stripped in
+# Fixtures of test_symbolizer*, built when the tests are: one small program, compiled and stripped in
 # as many ways as the machine has tools for. A variant is one line below; variants.txt lists
 # "name what-is-to-be-found" for the test:
 #   full      functions, lines, inlined calls        symbols   functions
@@ -12,7 +12,7 @@ find_program(SYMBOLS_CLANGXX clang++)
 find_program(SYMBOLS_RUSTC rustc HINTS $ENV{HOME}/.cargo/bin)
 find_program(SYMBOLS_XZ xz)
 find_program(SYMBOLS_DWZ dwz)
-find_program(SYMBOLS_ADDR2LINE addr2line)
+find_program(SYMBOLS_ADDR2LINE addr2line REQUIRED)
 find_program(SYMBOLS_OBJCOPY objcopy REQUIRED)
 
 add_custom_command(OUTPUT ${SYMBOLS_DIR}/mark.o
@@ -90,6 +90,9 @@ get_property(SYMBOLS_LINES GLOBAL PROPERTY SYMBOLS_LINES)
 get_property(SYMBOLS_FILES GLOBAL PROPERTY SYMBOLS_FILES)
 file(WRITE ${SYMBOLS_DIR}/variants.txt "${SYMBOLS_LINES}")
 add_custom_target(symbols_fixtures DEPENDS ${SYMBOLS_FILES})
-add_dependencies(test_symbolizer symbols_fixtures)
-target_compile_definitions(test_symbolizer PRIVATE SYMBOLS_DIR="${SYMBOLS_DIR}"
-	SYMBOLS_ADDR2LINE="${SYMBOLS_ADDR2LINE}")
+foreach(test test_symbolizer test_symbolizer_modules test_symbolizer_damage)
+	target_sources(${test} PRIVATE ${SYMBOLS_SOURCE}/symbols_support.c)
+	add_dependencies(${test} symbols_fixtures)
+	target_compile_definitions(${test} PRIVATE SYMBOLS_DIR="${SYMBOLS_DIR}"
+		SYMBOLS_ADDR2LINE="${SYMBOLS_ADDR2LINE}" SYMBOLS_OBJCOPY="${SYMBOLS_OBJCOPY}")
+endforeach()
