@@ -65,6 +65,8 @@ static bool is_choice(const char *choices, const char *value)
 {
 	size_t length = strlen(value);
 
+	if (strchr(value, '|'))
+		return false;
 	while (length) {
 		if (strncmp(choices, value, length) == 0 &&
 		    (choices[length] == '|' || choices[length] == 0))
