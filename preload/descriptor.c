@@ -12,19 +12,36 @@
 /* Descriptors the program opens start low, and those of its select() stay below 1024. */
 #define NUMBER_WANTED 1000
 
+/*
+ * Whatever the limit, never a standard stream's number: a program that was started without one
+ * writes there all the same, into our file. -errno when there is no other; `fd` stays open then.
+ */
 static int move_up(int fd)
 {
 	long up = SYS3(fcntl, fd, F_DUPFD_CLOEXEC, NUMBER_WANTED);
 	struct rlimit limit;
 
-	/* RLIMIT_NOFILE is below: take the highest that is free under it. */
-	if (up == -EINVAL && SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0 &&
-	    limit.rlim_cur > 16)
-		up = SYS3(fcntl, fd, F_DUPFD_CLOEXEC, limit.rlim_cur - 8);
-	if (up < 0)
+	/* RLIMIT_NOFILE is below: take one that is high under it. */
+	if (up == -EINVAL && SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0)
+		up = SYS3(fcntl, fd, F_DUPFD_CLOEXEC,
+			  limit.rlim_cur > 16 ? limit.rlim_cur - 8 : limit.rlim_cur / 2);
+	if (up < 0 && fd > 2)
 		return fd;
-	SYS1(close, fd);
+	if (up < 3)
+		up = SYS3(fcntl, fd, F_DUPFD_CLOEXEC, 3);
+	if (up >= 0)
+		SYS1(close, fd);
 	return (int)up;
+}
+
+static int take(struct descriptor *descriptor, int fd)
+{
+	int number = move_up(fd);
+
+	if (number < 0)
+		return number;
+	atomic_store_explicit(&descriptor->number, number, memory_order_relaxed);
+	return 0;
 }
 
 static bool is_same(const struct descriptor *descriptor, int fd)
@@ -44,18 +61,16 @@ int descriptor_adopt(struct descriptor *descriptor, int fd)
 		return (int)result;
 	descriptor->device = status.st_dev;
 	descriptor->inode = status.st_ino;
-	atomic_store_explicit(&descriptor->number, move_up(fd), memory_order_relaxed);
-	return 0;
+	return take(descriptor, fd);
 }
 
 int descriptor_readopt(struct descriptor *descriptor, int fd)
 {
-	if (!is_same(descriptor, fd)) {
+	int result = is_same(descriptor, fd) ? take(descriptor, fd) : -ESTALE;
+
+	if (result < 0)
 		SYS1(close, fd);
-		return -ESTALE;
-	}
-	atomic_store_explicit(&descriptor->number, move_up(fd), memory_order_relaxed);
-	return 0;
+	return result;
 }
 
 int descriptor_get(const struct descriptor *descriptor)

@@ -21,10 +21,13 @@ struct descriptor {
 		-1, 0, 0                                                                           \
 	}
 
-/* Takes over `fd`, remembering which file it is: moved up, close-on-exec. 0 or -errno. */
+/*
+ * Takes over `fd`, remembering which file it is: moved up, close-on-exec. 0 or -errno, and then it
+ * is still the caller's.
+ */
 int descriptor_adopt(struct descriptor *descriptor, int fd);
 
-/* Takes over `fd` if it is the file remembered; closes it and returns -ESTALE if not. */
+/* Takes over `fd` if it is the file remembered. Closes it and returns -errno if not: -ESTALE. */
 int descriptor_readopt(struct descriptor *descriptor, int fd);
 
 /* The number, if it still is our file; else -EBADF. Signal-safe, errno untouched. */

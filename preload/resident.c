@@ -47,7 +47,8 @@ static int statm_descriptor(void)
 	opened = SYS4(openat, AT_FDCWD, "/proc/self/statm", O_RDONLY | O_CLOEXEC, 0);
 	if (opened < 0)
 		return -1;
-	descriptor_adopt(&statm, (int)opened);
+	if (descriptor_adopt(&statm, (int)opened) < 0)
+		SYS1(close, opened);
 	return descriptor_get(&statm);
 }
 
