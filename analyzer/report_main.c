@@ -176,12 +176,16 @@ static int write_report(const struct report *report, const struct profile *profi
 static bool say_damage(const struct profile *profile, const char *path)
 {
 	const struct profile_damage *damage = &profile->damage;
+	char lost[64] = "";
 
 	if (!damage->bad_segments && !damage->bad_bytes && !damage->cut && !damage->lost_events)
 		return false;
-	cli_error(&command, "%s: damaged: %s%s%llu bytes could not be read: the rest is reported",
-		  path, damage->first, damage->first[0] ? ": " : "",
-		  (unsigned long long)damage->bad_bytes);
+	if (damage->lost_events)
+		snprintf(lost, sizeof(lost), ", %llu events are gone",
+			 (unsigned long long)damage->lost_events);
+	cli_error(&command, "%s: %s%s%s: %llu bytes could not be read%s: the rest is reported",
+		  path, damage->cut ? "cut" : "damaged", damage->first[0] ? ": " : "",
+		  damage->first, (unsigned long long)damage->bad_bytes, lost);
 	return true;
 }
 

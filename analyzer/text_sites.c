@@ -114,7 +114,7 @@ static void print_group(struct text *text, const struct group *group, size_t ran
 	figures[metric](text, &group->sum, whole);
 	if (group->members > 1) {
 		text_style(text, TEXT_DIM);
-		out_printf(text->out, ", by %s stacks; the heaviest:", OUT_COUNT(group->members));
+		out_printf(text->out, "; 1 of %s stacks:", OUT_COUNT(group->members));
 		text_style(text, TEXT_PLAIN);
 	}
 	out_char(text->out, '\n');

@@ -17,7 +17,7 @@
 #define NAME_BYTES  512
 #define PLACE_BYTES 256
 #define PLACE_LEAST 24
-#define VIA_NAME    40 /* columns of one wrapper's name */
+#define VIA_NAME    48 /* columns of one wrapper's name */
 
 struct line {
 	const struct profile_frame *frame; /* NULL: a fold */
@@ -271,11 +271,15 @@ static void print_wrappers(struct text *text, const struct profile_stack *stack,
 	out_text(text->out, "via ");
 	for (size_t i = stack->site_frame; i-- > 0;) {
 		bool first = i + 1 == stack->site_frame;
+		char *parameters;
 		size_t width;
 
 		if (!first && same_function(stack->frames[i], stack->frames[i + 1]))
 			continue; /* inlined into itself */
-		frame_name(text, stack->frames[i], VIA_NAME, name);
+		frame_name(text, stack->frames[i], 1, name);
+		parameters = strstr(name, "(...)");
+		if (parameters)
+			*parameters = '\0';
 		width = escape_terminal_columns(name);
 		width = (width > VIA_NAME ? VIA_NAME : width) + (first ? 0 : 3);
 		if (width + 6 > room && !first) {

@@ -185,8 +185,10 @@ int text_verdict(struct text *text)
 	groups_fini(&groups);
 	text_style(text, TEXT_BOLD);
 	if (totals->allocations == 0) {
-		out_text(text->out, "No allocation was seen: the program may be static or bring an "
-				    "allocator of its own");
+		out_text(text->out, !nothing_lost(text->profile)
+					? "Nothing that could be read tells of an allocation"
+					: "No allocation was seen: the program may be static or "
+					  "bring an allocator of its own");
 	} else if (leaks_matter(text, &leaks)) {
 		say_leaks(text, &leaks);
 	} else if (totals->allocations >= CHURN_LEAST &&

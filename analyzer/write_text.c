@@ -102,6 +102,8 @@ static int leaks_section(struct text *text)
 	const struct profile_totals *totals = &text->profile->totals;
 	const char *end = text->profile->process.end;
 
+	if (!totals->allocations)
+		return 0;
 	title(text, "Leak candidates");
 	if (!totals->live_blocks_end) {
 		out_text(text->out, ": none, everything was freed\n");
@@ -185,12 +187,14 @@ static void warn_damage(struct text *text, bool *any)
 
 	if (!damage->bad_segments && !damage->bad_bytes && !damage->cut && !damage->lost_events)
 		return;
-	out_printf(warn(text, any),
-		   "the file is damaged: %s unreadable in %s piece%s, %s event%s "
-		   "known to be gone\n",
-		   OUT_BYTES(damage->bad_bytes), OUT_COUNT(damage->bad_segments),
-		   plural(damage->bad_segments), OUT_COUNT(damage->lost_events),
-		   plural(damage->lost_events));
+	out_printf(warn(text, any), "the file is %s", damage->cut ? "cut" : "damaged");
+	if (damage->bad_bytes)
+		out_printf(text->out, ", %s could not be read", OUT_BYTES(damage->bad_bytes));
+	if (damage->lost_events)
+		out_printf(text->out, ", %s event%s known to be gone",
+			   OUT_COUNT(damage->lost_events),
+			   damage->lost_events == 1 ? " is" : "s are");
+	out_text(text->out, ": the figures are of the rest\n");
 	if (damage->first[0]) {
 		out_text(warn(text, any), "  first: ");
 		escape_terminal(text->out, damage->first,
@@ -229,7 +233,8 @@ struct nameless {
 };
 
 #define NAMELESS_MODULES 64
-#define NAMELESS_PART	 10 /* of one in so many of the peak it is worth a word */
+#define NAMELESS_PART	 10	      /* of one in so many of the peak it is worth a word... */
+#define NAMELESS_BYTES	 (256 * 1024) /* ...when it is that much */
 
 static void count_nameless(struct nameless *modules, const char *module, uint64_t bytes)
 {
@@ -261,7 +266,8 @@ static void warn_symbols(struct text *text, bool *any)
 		if (modules[i].bytes > worst->bytes)
 			worst = &modules[i];
 	}
-	if (!names || !worst->bytes || worst->bytes < profile->totals.peak_bytes / NAMELESS_PART)
+	if (!names || worst->bytes < NAMELESS_BYTES ||
+	    worst->bytes < profile->totals.peak_bytes / NAMELESS_PART)
 		return;
 	out_printf(warn(text, any), "%s of the peak is in functions without a name: for ",
 		   OUT_PERCENT(worst->bytes, profile->totals.peak_bytes));

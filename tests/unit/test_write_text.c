@@ -157,7 +157,7 @@ START_TEST(test_grouped_by_site)
 	sites[3] = sites[1];
 	sites[3].stack = (struct profile_stack){other, 3, 1, false};
 	sites[3].peak_bytes = 1024;
-	check_has("  1.    97 %     8.0 MiB  in 2 blocks, by 2 stacks; the heaviest:\n"
+	check_has("  1.    97 %     8.0 MiB  in 2 blocks; 1 of 2 stacks:\n"
 		  "        load_table  db.c:120\n"
 		  "          via xmalloc\n"
 		  "        main        main.c:22\n\n  2. ");
@@ -201,8 +201,12 @@ START_TEST(test_verdicts)
 	check_has("\nPeak: 97 % in load_table (db.c:120)\n");
 	profile.totals.allocations = 0;
 	check_has("\nNo allocation was seen: ");
+	profile.damage.bad_segments = 1;
+	check_has("\nNothing that could be read tells of an allocation\n");
 	profile = (struct profile){0};
 	check_has("0 allocations (0 live at end), 0 B allocated, peak 0 B at 0.000 s, in 0.000 s");
+	check_lacks("Leak candidates");
+	profile.totals.allocations = 1;
 	check_has("Leak candidates: none, everything was freed\n");
 }
 END_TEST
@@ -221,8 +225,7 @@ START_TEST(test_warnings)
 	strcpy(profile.damage.first, "bad hash at 4096");
 	check_has("\nOwn mappings: 2 anonymous mmaps of 8.0 KiB, 0 B at most, 0 B at the end\n");
 	check_has("\nWarnings\n"
-		  "  the file is damaged: 2.0 KiB unreadable in 2 pieces, 0 events known to be "
-		  "gone\n"
+		  "  the file is damaged, 2.0 KiB could not be read: the figures are of the rest\n"
 		  "    first: bad hash at 4096\n"
 		  "  12 events were lost by the recorder: the figures miss them\n"
 		  "  1 block was freed by the wrong function (malloc, new and new[] mixed)\n"
