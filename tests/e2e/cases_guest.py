@@ -62,8 +62,9 @@ def plain_mix(bench, env, directory=None):
 def out_patterns(bench):
     """Each pattern of MEMPROF_OUT makes the file it says."""
     host = socket.gethostname()
-    table = (("a.%p", r"a\.{pid}"), ("b.%e.bin", r"b\.mix\.bin"), ("c.%h", "c\\." + re.escape(host)),
-             ("d.%q{{WHO}}".replace("{{", "{").replace("}}", "}"), r"d\.me"), ("e.%n", r"e\.\d+"),
+    table = (("a.%p", r"a\.{pid}"), ("b.%e.bin", r"b\.mix\.bin"),
+             ("c.%h", "c\\." + re.escape(host)),
+             ("d.%q{WHO}", r"d\.me"), ("e.%n", r"e\.\d+"),
              ("f.100%%", r"f\.100%"), (None, r"memprof\.mix\.{pid}\.bin"))
     for pattern, expected in table:
         directory = bench.fresh("out")
@@ -117,7 +118,8 @@ def unwritable(bench):
     """MEMPROF_OUT that cannot be made: one line on stderr, the program unharmed."""
     bare = bench.run([bench.program("stacks")]).stdout
     for path in ("/nonexistent/directory/x.bin", "/proc/x.bin", bench.work, "/dev/full/x"):
-        run = bench.record([bench.program("stacks")], env={"MEMPROF_OUT": path, "MEMPROF_QUIET": "0"})
+        run = bench.record([bench.program("stacks")],
+                           env={"MEMPROF_OUT": path, "MEMPROF_QUIET": "0"})
         equal(f"{path}: status", run.status, 0)
         equal(f"{path}: stdout", strip_pid(run.stdout), strip_pid(bare))
         lines = run.stderr.decode().splitlines()

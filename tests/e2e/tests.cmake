@@ -11,6 +11,7 @@ set(E2E_PYTHON /usr/bin/python3)
 add_library(e2e_flags INTERFACE)
 target_compile_definitions(e2e_flags INTERFACE _GNU_SOURCE)
 target_compile_options(e2e_flags INTERFACE -O2 -g -fno-builtin -fno-optimize-sibling-calls
+	$<$<COMPILE_LANGUAGE:CXX>:-fsized-deallocation>
 	-Wall -Wextra $<$<BOOL:${MEMPROF_WERROR}>:-Werror>)
 target_link_libraries(e2e_flags INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 
