@@ -1,0 +1,198 @@
+/* Ids to sites: duplicates are one, damage in the nodes ends a stack and never the reader. */
+#include "callstack.h"
+
+#include "trace_builder.h"
+#include "trace_reader.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct trace_reader *open_builder(struct trace_builder *builder)
+{
+	struct trace_reader *reader;
+	struct trace_image image;
+	const uint8_t *bytes;
+	char error[200];
+	size_t count;
+
+	bytes = trace_builder_finish(builder, &count);
+	trace_image_open(&image, bytes, count);
+	ck_assert_int_eq(trace_reader_open(image.path, &reader, error, sizeof(error)), 0);
+	trace_image_close(&image);
+	return reader;
+}
+
+static uint32_t site_of(struct callstack_table *table, uint32_t id)
+{
+	uint32_t site, again;
+
+	ck_assert_int_eq(callstack_site(table, id, &site), 0);
+	ck_assert_int_eq(callstack_site(table, id, &again), 0);
+	ck_assert_uint_eq(site, again);
+	return site;
+}
+
+START_TEST(duplicates_are_one)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t a = trace_builder_node(builder, 0, 0x7f0000001000);
+	uint32_t a2 = trace_builder_node(builder, 0, 0x7f0000001000);
+	uint32_t b = trace_builder_node(builder, a, 0x550000002000);
+	uint32_t b2 = trace_builder_node(builder, a2, 0x550000002000);
+	uint32_t later = trace_builder_node_at(builder, a, 0x550000002000, 3);
+	struct trace_reader *reader = open_builder(builder);
+	struct callstack_table table;
+	struct callstack_pc pcs[2];
+
+	ck_assert_int_eq(callstack_init(&table, reader), 0);
+	ck_assert_uint_eq(site_of(&table, b), 0);
+	ck_assert_uint_eq(site_of(&table, b2), 0);
+	ck_assert_uint_eq(site_of(&table, later), 1);
+	ck_assert_uint_eq(site_of(&table, a2), 2);
+	ck_assert_uint_eq(site_of(&table, a), 2);
+	ck_assert_uint_eq(site_of(&table, 0), 3);
+	ck_assert_uint_eq(table.site_count, 4);
+	ck_assert_uint_eq(callstack_depth(&table, 0), 2);
+	ck_assert_uint_eq(callstack_depth(&table, 3), 0);
+	callstack_pcs(&table, 0, pcs);
+	ck_assert_uint_eq(pcs[0].pc, 0x550000002000);
+	ck_assert_uint_eq(pcs[1].pc, 0x7f0000001000);
+	callstack_pcs(&table, 1, pcs);
+	ck_assert_uint_eq(pcs[0].epoch, 3);
+	ck_assert_uint_eq(table.unresolved, 0);
+	callstack_fini(&table);
+	trace_reader_free(reader);
+	trace_builder_free(builder);
+}
+END_TEST
+
+/* Thousands of random nodes, each id against a walk of the parents. */
+START_TEST(many_nodes)
+{
+	enum { NODES = 30000 };
+	static uint32_t ids[NODES], parents[NODES];
+	static uint64_t of[NODES];
+	struct trace_builder *builder = trace_builder_new();
+	struct callstack_table table;
+	struct trace_reader *reader;
+
+	srand(5);
+	for (int i = 0; i < NODES; i++) {
+		parents[i] = i == 0 ? UINT32_MAX : (uint32_t)rand() % (uint32_t)i;
+		of[i] = 0x400001 + (uint64_t)(rand() % 50);
+		ids[i] = trace_builder_node(builder, i == 0 ? 0 : ids[parents[i]], of[i]);
+	}
+	reader = open_builder(builder);
+	ck_assert_uint_ge(reader->nodes.count, 3);
+	ck_assert_int_eq(callstack_init(&table, reader), 0);
+	for (int i = NODES - 1; i >= 0; i--) {
+		struct callstack_pc pcs[200];
+		uint32_t site = site_of(&table, ids[i]);
+		uint32_t at = (uint32_t)i;
+		size_t depth = callstack_depth(&table, site);
+
+		ck_assert_uint_le(depth, 200);
+		callstack_pcs(&table, site, pcs);
+		for (size_t frame = 0; frame < depth; frame++) {
+			ck_assert_uint_ne(at, UINT32_MAX);
+			ck_assert_uint_eq(pcs[frame].pc, of[at]);
+			at = parents[at];
+		}
+		ck_assert_uint_eq(at, UINT32_MAX);
+	}
+	ck_assert_uint_lt(table.site_count, NODES);
+	callstack_fini(&table);
+	trace_reader_free(reader);
+	trace_builder_free(builder);
+}
+END_TEST
+
+START_TEST(cycles_and_holes)
+{
+	struct trace_builder *builder = trace_builder_new();
+	/* Nodes 8 and 9 are each other's caller; 10 is its own; 11's is far outside. */
+	uint32_t a = trace_builder_node(builder, 9, 0x1001);
+	uint32_t b = trace_builder_node(builder, 8, 0x1002);
+	uint32_t self = trace_builder_node(builder, 10, 0x1003);
+	uint32_t outside = trace_builder_node(builder, 5000000, 0x1004);
+	struct trace_reader *reader = open_builder(builder);
+	struct callstack_table table;
+
+	ck_assert_uint_eq(a, 8);
+	ck_assert_uint_eq(self, 10);
+	ck_assert_int_eq(callstack_init(&table, reader), 0);
+	ck_assert_uint_le(callstack_depth(&table, site_of(&table, a)), 2);
+	ck_assert_uint_le(callstack_depth(&table, site_of(&table, b)), 3);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, self)), 1);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, outside)), 1);
+	/* Ids that nobody made. */
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, 3)), 0);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, 8000)), 0);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, UINT32_MAX)), 0);
+	ck_assert_uint_ge(table.unresolved, 5);
+	callstack_fini(&table);
+	trace_reader_free(reader);
+	trace_builder_free(builder);
+}
+END_TEST
+
+START_TEST(wide_pcs)
+{
+	static struct trace_wide_pc wide[TRACE_WIDE_CHUNK_ENTRIES];
+	struct trace_builder *builder = trace_builder_new();
+	struct callstack_table table;
+	struct trace_reader *reader;
+	struct callstack_pc pc;
+	uint32_t known, unknown;
+	uint8_t *image;
+	size_t count;
+
+	wide[4091] = (struct trace_wide_pc){.pc = 0xffff000012345678, .epoch_1 = 8};
+	trace_builder_segment(builder, TRACE_SEGMENT_WIDE, 0, wide, sizeof(wide));
+	known = trace_builder_node(builder, 0, 4091);
+	unknown = trace_builder_node(builder, 0, 4090);
+	/* Move both into the wide region: their words stand behind the chunk's head. */
+	image = (uint8_t *)trace_builder_finish(builder, &count);
+	for (size_t at = 4096; at + 8 <= count; at += 8) {
+		uint64_t word;
+
+		memcpy(&word, image + at, sizeof(word));
+		if (word != TRACE_NODE(0, 0, 4091) && word != TRACE_NODE(0, 0, 4090))
+			continue;
+		word |= TRACE_NODE(0, TRACE_REGION_WIDE, 0);
+		memcpy(image + at, &word, sizeof(word));
+	}
+	reader = open_builder(builder);
+	ck_assert_int_eq(callstack_init(&table, reader), 0);
+	callstack_pcs(&table, site_of(&table, known), &pc);
+	ck_assert_uint_eq(pc.pc, 0xffff000012345678);
+	ck_assert_uint_eq(pc.epoch, 7);
+	ck_assert_uint_eq(table.unresolved, 0);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, unknown)), 0);
+	ck_assert_uint_eq(table.unresolved, 1);
+	callstack_fini(&table);
+	trace_reader_free(reader);
+	trace_builder_free(builder);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("callstack");
+	TCase *tcase = tcase_create("callstack");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, duplicates_are_one);
+	tcase_add_test(tcase, many_nodes);
+	tcase_add_test(tcase, cycles_and_holes);
+	tcase_add_test(tcase, wide_pcs);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,258 @@
+/*
+ * Columns and ring words give the same events; extremes of every field survive; unsound columns
+ * are told and never read past their end.
+ */
+#include "event_decode.h"
+
+#include "trace_builder.h"
+#include "trace_reader.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVENTS_MAX 20000
+
+struct decoded {
+	struct event events[EVENTS_MAX];
+	size_t count;
+	uint32_t bad;
+};
+
+static void decode_payload(const uint8_t *payload, size_t bytes, struct decoded *out, int *rc)
+{
+	struct event_buffers buffers = {0};
+	struct event_decoder decoder;
+	size_t n;
+
+	out->count = 0;
+	out->bad = 0;
+	ck_assert_int_eq(event_buffers_reserve(&buffers, bytes), 0);
+	memcpy(buffers.payload, payload, bytes);
+	*rc = event_decode_begin(&decoder, &buffers, bytes, 4);
+	while (*rc == 0) {
+		ck_assert_uint_le(out->count + EVENT_DECODE_EVENTS, EVENTS_MAX);
+		n = event_decode_next(&decoder, out->events + out->count, &out->bad);
+		out->count += n;
+		if (n == 0)
+			break;
+	}
+	event_buffers_fini(&buffers);
+}
+
+/* The payload of the only EVENTS segment of a builder; the caller frees. */
+static uint8_t *only_payload(struct trace_builder *builder, size_t *bytes)
+{
+	struct trace_reader *reader;
+	struct trace_image image;
+	size_t count;
+	const uint8_t *file = trace_builder_finish(builder, &count);
+	uint8_t *payload;
+	char error[200];
+
+	trace_image_open(&image, file, count);
+	ck_assert_int_eq(trace_reader_open(image.path, &reader, error, sizeof(error)), 0);
+	trace_image_close(&image);
+	ck_assert_uint_eq(reader->event_segments, 1);
+	*bytes = reader->events[0].payload_bytes;
+	payload = malloc(*bytes);
+	ck_assert_ptr_nonnull(payload);
+	memcpy(payload, file + reader->events[0].offset, *bytes);
+	trace_reader_free(reader);
+	return payload;
+}
+
+static uint64_t wild(void)
+{
+	uint64_t value = (uint64_t)rand() << 33 ^ (uint64_t)rand() << 11 ^ (uint64_t)rand();
+
+	return value >> rand() % 64;
+}
+
+/* A random record of any class; returns its words. */
+static size_t make_record(uint64_t *words, uint64_t *tick)
+{
+	static const uint8_t kinds[] = {
+#define KIND(symbol, number, name, class, family) number,
+	    TRACE_EVENT_KINDS(KIND)
+#undef KIND
+	};
+	uint8_t kind = kinds[(size_t)rand() % sizeof(kinds)];
+	size_t count = event_words_of(kind);
+
+	*tick += wild() % 1000000;
+	words[0] = *tick << 8 | kind;
+	/* 61 bits: a difference of addresses is shifted by two when it is coded. */
+	words[1] = wild() >> 3;
+	words[2] = wild();
+	words[3] = (uint32_t)wild();
+	words[4] = rand() % 4 ? wild() >> 3 : 0;
+	words[5] = *tick;
+	words[6] = wild();
+	if (event_class[kind] == TRACE_CLASS_FAILED)
+		words[1] = kinds[(size_t)rand() % sizeof(kinds)];
+	if (event_class[kind] == TRACE_CLASS_ACQUIRE || event_class[kind] == TRACE_CLASS_REALLOC ||
+	    event_class[kind] == TRACE_CLASS_REMAP)
+		words[3] |= (uint64_t)(rand() % 30) << 32;
+	return count;
+}
+
+static struct decoded from_columns, from_words;
+
+START_TEST(columns_and_words_agree)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t ring = trace_builder_ring(builder, 0, 40000);
+	uint64_t *all = calloc(40000, sizeof(*all));
+	uint64_t tick = 1, before = 1;
+	struct event_words words = {.words = all, .merge_shift = 4};
+	size_t bytes;
+	uint8_t *payload;
+	bool bad;
+	int rc;
+
+	srand((unsigned)_i);
+	ck_assert_ptr_nonnull(all);
+	for (int i = 0; i < 5000; i++) {
+		uint64_t *at = all + words.count;
+		size_t count = make_record(at, &tick);
+
+		/* The release of a realloc lies between the event before and its own. */
+		if (count >= 6)
+			at[5] = before + wild() % (tick - before + 1);
+		before = tick;
+		trace_builder_words(builder, ring, at, count);
+		words.count += count;
+	}
+	trace_builder_flush(builder, ring, _i % 2 ? TRACE_COMPRESSION_ZSTD : TRACE_COMPRESSION_NONE,
+			    (unsigned)_i % 5, 0);
+	payload = only_payload(builder, &bytes);
+	decode_payload(payload, bytes, &from_columns, &rc);
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_eq(from_columns.bad, 0);
+	from_words.count = 0;
+	for (size_t n;
+	     (n = event_words_next(&words, from_words.events + from_words.count, &bad)) != 0;) {
+		ck_assert(!bad);
+		from_words.count += n;
+		ck_assert_uint_le(from_words.count + EVENT_DECODE_EVENTS, EVENTS_MAX);
+	}
+	ck_assert_uint_eq(words.records, 5000);
+	ck_assert_uint_eq(from_columns.count, from_words.count);
+	for (size_t i = 0; i < from_words.count; i++) {
+		const struct event *a = &from_columns.events[i], *b = &from_words.events[i];
+
+		ck_assert_uint_eq(a->order, b->order);
+		ck_assert_uint_eq(a->address, b->address);
+		ck_assert_uint_eq(a->bytes, b->bytes);
+		ck_assert_uint_eq(a->stack, b->stack);
+		ck_assert_uint_eq(a->kind, b->kind);
+		ck_assert_uint_eq(a->op, b->op);
+		ck_assert_uint_eq(a->aux, b->aux);
+	}
+	free(payload);
+	free(all);
+	trace_builder_free(builder);
+}
+END_TEST
+
+START_TEST(halves_of_a_realloc)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t ring = trace_builder_ring(builder, 0, 64);
+	struct decoded *out = &from_columns;
+	size_t bytes;
+	uint8_t *payload;
+	int rc;
+
+	trace_builder_realloc(builder, ring, 16, 64, 0x1000, 0x2008, 5, 9);
+	trace_builder_realloc(builder, ring, 80, 96, 0, 0x3000, 6, 8);
+	trace_builder_flush(builder, ring, TRACE_COMPRESSION_NONE, 4, 0);
+	payload = only_payload(builder, &bytes);
+	decode_payload(payload, bytes, out, &rc);
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_eq(out->count, 3);
+	ck_assert_uint_eq(out->events[0].op, EVENT_RELEASE);
+	ck_assert_uint_eq(out->events[0].order, 1 << 1);
+	ck_assert_uint_eq(out->events[0].address, 0x1000);
+	ck_assert_uint_eq(out->events[1].op, EVENT_ACQUIRE);
+	ck_assert_uint_eq(out->events[1].order, 4 << 1 | 1);
+	ck_assert_uint_eq(out->events[1].address, 0x2008);
+	ck_assert_uint_eq(out->events[1].stack, 9);
+	ck_assert_uint_eq(out->events[2].op, EVENT_ACQUIRE);
+	ck_assert_uint_eq(out->events[2].bytes, 6);
+	free(payload);
+	trace_builder_free(builder);
+}
+END_TEST
+
+/* Any byte of uncompressed columns changed: an answer or a refusal, never a read outside. */
+START_TEST(unsound_columns)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t ring = trace_builder_ring(builder, 0, 40000);
+	uint64_t words[8], tick = 1;
+	size_t bytes;
+	uint8_t *payload;
+	unsigned refused = 0;
+	int rc;
+
+	srand((unsigned)_i);
+	for (int i = 0; i < 600; i++)
+		trace_builder_words(builder, ring, words, make_record(words, &tick));
+	trace_builder_flush(builder, ring, TRACE_COMPRESSION_NONE, 0, 0);
+	payload = only_payload(builder, &bytes);
+	for (int i = 0; i < 3000; i++) {
+		size_t at = i % 10 == 0 ? (size_t)rand() % sizeof(struct trace_events)
+					: (size_t)rand() % bytes;
+		uint8_t old = payload[at];
+
+		payload[at] = (uint8_t)rand();
+		decode_payload(payload, bytes, &from_columns, &rc);
+		refused += rc != 0 || from_columns.bad != 0;
+		payload[at] = old;
+	}
+	ck_assert_uint_gt(refused, 0);
+	for (size_t cut = 0; cut < bytes; cut++)
+		decode_payload(payload, cut, &from_columns, &rc);
+	free(payload);
+	trace_builder_free(builder);
+}
+END_TEST
+
+START_TEST(unsound_words)
+{
+	uint64_t words[] = {5 << 8 | TRACE_EVENT_FREE, 0x40, 6 << 8 | 250, 0};
+	struct event_words unknown = {.words = words, .count = 4};
+	struct event_words cut = {.words = words, .count = 1};
+	struct event events[EVENT_DECODE_EVENTS];
+	bool bad;
+
+	ck_assert_uint_eq(event_words_next(&unknown, events, &bad), 1);
+	ck_assert(bad);
+	ck_assert_uint_eq(event_words_next(&unknown, events, &bad), 0);
+	ck_assert(!bad);
+	ck_assert_uint_eq(event_words_next(&cut, events, &bad), 0);
+	ck_assert(bad);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("event_decode");
+	TCase *tcase = tcase_create("event_decode");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, 120);
+	tcase_add_loop_test(tcase, columns_and_words_agree, 0, 20);
+	tcase_add_test(tcase, halves_of_a_realloc);
+	tcase_add_loop_test(tcase, unsound_columns, 0, 3);
+	tcase_add_test(tcase, unsound_words);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
