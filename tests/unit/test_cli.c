@@ -224,7 +224,7 @@ static const char *const bad_conditions[] = {
     "peek>5",
     "peak>99999999999T",
     ("peak>1 or aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")};
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")};
 
 START_TEST(test_bad_conditions)
 {

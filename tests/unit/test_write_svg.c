@@ -478,8 +478,8 @@ START_TEST(hostile_names)
 	    "\x1b[31mred\x1b[0m",
 	    "cut \xff\xc3( short",
 	    "a\nb\tc\x01",
-	    "\xe2\x80\xae"
-	    "drow",
+	    ("\xe2\x80\xae"
+	     "drow"),
 	    "]]>",
 	    "\"'&amp;",
 	    "\xf4\x90\x80\x80\xed\xa0\x80",
