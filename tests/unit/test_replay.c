@@ -1,0 +1,232 @@
+/* The order that events of several threads come out in, and what belongs to what. */
+#include "replay.h"
+
+#include "callstack.h"
+#include "trace_builder.h"
+#include "trace_reader.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHANGES_MAX 100000
+
+struct seen {
+	struct replay_change changes[CHANGES_MAX];
+	size_t count;
+	uint64_t boundaries[100]; /* count when the boundary was passed */
+	size_t boundary_count;
+	uint64_t step; /* between boundaries; 0: none */
+};
+
+static struct seen seen;
+
+static int take(void *context, const struct replay_change *changes, size_t count)
+{
+	struct seen *into = context;
+
+	ck_assert_uint_le(into->count + count, CHANGES_MAX);
+	memcpy(into->changes + into->count, changes, count * sizeof(*changes));
+	into->count += count;
+	return 0;
+}
+
+static uint64_t pass(void *context, uint64_t at)
+{
+	struct seen *into = context;
+
+	into->boundaries[into->boundary_count++] = into->count;
+	return into->boundary_count == 100 ? REPLAY_NEVER : at + into->step;
+}
+
+static struct replay_figures run(struct trace_builder *builder, uint64_t step)
+{
+	struct replay_consumer consumer = {.context = &seen, .changes = take, .boundary = pass};
+	struct replay_figures figures;
+	struct callstack_table table;
+	struct trace_reader *reader;
+	struct trace_image image;
+	const uint8_t *bytes;
+	char error[200];
+	size_t count;
+
+	bytes = trace_builder_finish(builder, &count);
+	trace_image_open(&image, bytes, count);
+	ck_assert_int_eq(trace_reader_open(image.path, &reader, error, sizeof(error)), 0);
+	trace_image_close(&image);
+	seen.count = 0;
+	seen.boundary_count = 0;
+	seen.step = step;
+	consumer.first_boundary = step == 0 ? REPLAY_NEVER : step;
+	ck_assert_int_eq(callstack_init(&table, reader), 0);
+	ck_assert_int_eq(replay_run(reader, &table, &consumer, &figures), 0);
+	callstack_fini(&table);
+	trace_reader_free(reader);
+	trace_builder_free(builder);
+	return figures;
+}
+
+/* One address goes from thread to thread, its release and next allocation at one tick. */
+START_TEST(releases_go_first)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t rings[3];
+	struct replay_figures figures;
+
+	for (uint32_t i = 0; i < 3; i++)
+		rings[i] = trace_builder_ring(builder, i, 512);
+	for (uint64_t i = 1; i <= 60; i++) {
+		/* The ring with the lower number is not always the one that releases. */
+		trace_builder_acquire(builder, rings[i * 2 % 3], i * 10, TRACE_EVENT_MALLOC, 0x40,
+				      i, 0);
+		trace_builder_release(builder, rings[i * 2 % 3], i * 10 + 10, TRACE_EVENT_FREE,
+				      0x40);
+	}
+	figures = run(builder, 0);
+	ck_assert_uint_eq(figures.foreign_frees, 0);
+	ck_assert_uint_eq(figures.replaced, 0);
+	ck_assert_uint_eq(figures.events, 120);
+	ck_assert_uint_eq(seen.count, 120);
+	for (size_t i = 0; i < 120; i++) {
+		ck_assert_uint_eq(seen.changes[i].op, i % 2 ? REPLAY_FREE : REPLAY_ALLOCATE);
+		ck_assert_uint_eq(seen.changes[i].bytes, i / 2 + 1);
+	}
+}
+END_TEST
+
+/* Handed over and released within one coarse tick: the release finds its block all the same. */
+START_TEST(handed_over_within_a_tick)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t a = trace_builder_ring(builder, 0, 512);
+	uint32_t b = trace_builder_ring(builder, 1, 512);
+	struct replay_figures figures;
+
+	trace_builder_acquire(builder, a, 0x100, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	trace_builder_release(builder, b, 0x105, TRACE_EVENT_FREE, 0x40);
+	trace_builder_release(builder, b, 0x106, TRACE_EVENT_FREE, 0x990); /* truly foreign */
+	trace_builder_acquire(builder, a, 0x107, TRACE_EVENT_MALLOC, 0x50, 2, 0);
+	trace_builder_acquire(builder, a, 0x200, TRACE_EVENT_MALLOC, 0x990, 3, 0);
+	trace_builder_flush(builder, a, TRACE_COMPRESSION_ZSTD, 4, 0);
+	trace_builder_flush(builder, b, TRACE_COMPRESSION_ZSTD, 4, 0);
+	figures = run(builder, 0);
+	ck_assert_uint_eq(figures.foreign_frees, 1);
+	ck_assert_uint_eq(figures.replaced, 0);
+	ck_assert_uint_eq(seen.count, 4);
+	ck_assert_uint_eq(seen.changes[1].op, REPLAY_FREE);
+	ck_assert_uint_eq(seen.changes[1].bytes, 1);
+}
+END_TEST
+
+/* Between the halves of a realloc another thread gets the old address. */
+START_TEST(halves_are_merged_apart)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t a = trace_builder_ring(builder, 0, 512);
+	uint32_t b = trace_builder_ring(builder, 1, 512);
+	struct replay_figures figures;
+
+	trace_builder_acquire(builder, a, 10, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	trace_builder_realloc(builder, a, 20, 40, 0x40, 0x80, 2, 0);
+	trace_builder_acquire(builder, b, 30, TRACE_EVENT_MALLOC, 0x40, 3, 0);
+	trace_builder_release(builder, b, 35, TRACE_EVENT_FREE, 0x40);
+	trace_builder_release(builder, b, 50, TRACE_EVENT_FREE, 0x80);
+	if (_i)
+		trace_builder_flush(builder, a, TRACE_COMPRESSION_ZSTD, 0, 0);
+	figures = run(builder, 0);
+	ck_assert_uint_eq(figures.foreign_frees, 0);
+	ck_assert_uint_eq(figures.replaced, 0);
+	ck_assert_uint_eq(figures.events, 5);
+	ck_assert_uint_eq(seen.count, 6);
+	for (size_t i = 0; i < 6; i++) {
+		static const uint64_t bytes[] = {1, 1, 3, 3, 2, 2};
+
+		ck_assert_uint_eq(seen.changes[i].bytes, bytes[i]);
+		ck_assert_uint_eq(seen.changes[i].op, i % 2 ? REPLAY_FREE : REPLAY_ALLOCATE);
+	}
+}
+END_TEST
+
+/* A ring that one thread left and another took over: each event is its own thread's. */
+START_TEST(ring_with_two_owners)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t ring = trace_builder_ring(builder, 0, 512);
+	uint32_t other = trace_builder_ring(builder, 1, 512);
+
+	trace_builder_acquire(builder, ring, 10, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	trace_builder_flush(builder, ring, TRACE_COMPRESSION_ZSTD, 0, 0);
+	trace_builder_ring_thread(builder, ring, 2);
+	trace_builder_release(builder, ring, 20, TRACE_EVENT_FREE, 0x40);
+	trace_builder_acquire(builder, ring, 30, TRACE_EVENT_MALLOC, 0x50, 1, 0);
+	trace_builder_acquire(builder, other, 40, TRACE_EVENT_MALLOC, 0x60, 1, 0);
+	trace_builder_release(builder, ring, 50, TRACE_EVENT_FREE, 0x50);
+	run(builder, 0);
+	ck_assert_uint_eq(seen.count, 5);
+	ck_assert_uint_eq(seen.changes[1].flags & REPLAY_TEMPORARY, 0);
+	ck_assert_uint_eq(seen.changes[4].flags & REPLAY_TEMPORARY, REPLAY_TEMPORARY);
+}
+END_TEST
+
+/* No batch reaches over a boundary, and none is forgotten. */
+START_TEST(boundaries_part_the_changes)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t rings[4];
+
+	srand(3);
+	for (uint32_t i = 0; i < 4; i++)
+		rings[i] = trace_builder_ring(builder, i, 64);
+	for (uint64_t tick = 0; tick < 20000; tick += (uint64_t)rand() % 3)
+		trace_builder_acquire(builder, rings[rand() % 4], tick, TRACE_EVENT_MALLOC,
+				      (tick << 12) + 64 * (uint64_t)(rand() % 60), 1, 0);
+	run(builder, 700);
+	ck_assert_uint_eq(seen.boundary_count, 28);
+	for (size_t i = 0, at = 0; i < 28; i++)
+		for (; at < seen.boundaries[i]; at++) {
+			ck_assert_uint_lt(seen.changes[at].tick, 700 * (i + 1));
+			ck_assert_uint_ge(seen.changes[at].tick, 700 * i);
+		}
+	ck_assert_uint_ge(seen.changes[seen.boundaries[27]].tick, 700 * 28);
+}
+END_TEST
+
+/* Time that runs backwards to the end of its range must not keep the merge from ending. */
+START_TEST(absurd_ticks)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t a = trace_builder_ring(builder, 0, 512);
+	uint32_t b = trace_builder_ring(builder, 1, 512);
+	struct replay_figures figures;
+
+	trace_builder_acquire(builder, a, UINT64_MAX >> 8, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	trace_builder_acquire(builder, a, 3, TRACE_EVENT_MALLOC, 0x50, 1, 0);
+	trace_builder_acquire(builder, b, 5, TRACE_EVENT_MALLOC, 0x60, 1, 0);
+	trace_builder_acquire(builder, b, UINT64_MAX >> 8, TRACE_EVENT_MALLOC, 0x70, 1, 0);
+	figures = run(builder, UINT64_MAX >> 16);
+	ck_assert_uint_eq(figures.events, 4);
+	ck_assert_uint_eq(seen.count, 4);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("replay");
+	TCase *tcase = tcase_create("replay");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, releases_go_first);
+	tcase_add_test(tcase, handed_over_within_a_tick);
+	tcase_add_loop_test(tcase, halves_are_merged_apart, 0, 2);
+	tcase_add_test(tcase, ring_with_two_owners);
+	tcase_add_test(tcase, boundaries_part_the_changes);
+	tcase_add_test(tcase, absurd_ticks);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
