@@ -7,6 +7,7 @@
 #define SAMPLE_PROFILE_H
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "out.h"
 #include "profile.h"
