@@ -18,10 +18,11 @@ import cases_build
 import cases_guest
 import cases_killed
 import cases_real
+import cases_tools
 import cases_truth
 from harness import Bench, Failure, Skip
 
-MODULES = (cases_truth, cases_guest, cases_killed, cases_real, cases_build)
+MODULES = (cases_truth, cases_guest, cases_killed, cases_real, cases_build, cases_tools)
 CASES = {name: case for module in MODULES for name, case in module.CASES.items()}
 SKIPPED = 77
 

@@ -3,7 +3,8 @@
  * process leaves its truth. A child's ledger begins anew: what it inherits is foreign to it.
  *
  *   fork    a child that frees its parent's blocks, and its own; a grandchild
- *   many    fifty children one after the other and ten at once
+ *   many    thirty children, ten at a time
+ *   title   overwrites its environment, as setproctitle() does in servers, then forks
  *   vfork   vfork and exec of this program as "leaf"
  *   exec    allocates, then replaces itself by "leaf"
  *   spawn   posix_spawn of "leaf"
@@ -86,7 +87,7 @@ static void run_many(char **argv)
 
 	(void)argv;
 	allocate(0, 50, 100);
-	for (int round = 0; round < 6; round++) {
+	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 10; i++) {
 			children[i] = fork();
 			if (children[i] == 0) {
@@ -103,6 +104,26 @@ static void run_many(char **argv)
 			truth_free(blocks[60 + i], 50);
 		}
 	}
+	truth_save(directory, "parent", &truth);
+}
+
+static void run_title(char **argv)
+{
+	pid_t child;
+
+	(void)argv;
+	for (char **variable = environ; *variable; variable++)
+		memset(*variable, 'x', strlen(*variable));
+	allocate(0, 50, 100);
+	child = fork();
+	if (child == 0) {
+		begin_child();
+		free_inherited(0, 3);
+		allocate(50, 60, 33);
+		truth_save(directory, "child", &truth);
+		exit(0);
+	}
+	wait_for(child);
 	truth_save(directory, "parent", &truth);
 }
 
@@ -184,9 +205,9 @@ static const struct {
 	const char *name;
 	void (*run)(char **argv);
 } ways[] = {
-    {"fork", run_fork},	  {"many", run_many},	{"vfork", run_vfork},
-    {"exec", run_exec},	  {"spawn", run_spawn}, {"leaf", run_leaf},
-    {"quick", run_quick}, {"abort", run_abort}, {"segv", run_segv},
+    {"fork", run_fork},	  {"many", run_many},	{"title", run_title}, {"vfork", run_vfork},
+    {"exec", run_exec},	  {"spawn", run_spawn}, {"leaf", run_leaf},   {"quick", run_quick},
+    {"abort", run_abort}, {"segv", run_segv},
 };
 
 int main(int argc, char **argv)
