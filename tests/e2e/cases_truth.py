@@ -104,6 +104,21 @@ def plugins(bench):
           check_report=right_plugin)
 
 
+def cut_stacks(bench):
+    """MEMPROF_DEPTH: deep stacks are cut at their outer end, and nothing is lost by it."""
+    depth = 16
+
+    def innermost(report, told):
+        for expected in told["stacks"]:
+            stack = expected["stack"][:depth - 4]
+            found = [s for s in find_stack(report, stack) if s["bytes"] == expected["bytes"]]
+            equal(f"sites of {expected['bytes']} bytes with {stack[:4]}", len(found), 1)
+        deepest = max(len(s["stack"]) for s in report["sites"])
+        check(deepest <= depth, f"a stack has {deepest} frames")
+
+    truth(bench, "stacks", env={"MEMPROF_DEPTH": str(depth)}, check_report=innermost)
+
+
 def sized_frees(report, told):
     equal("the recorder offers C23's sized frees", told["sized"], 1)
 
@@ -176,6 +191,7 @@ CASES = {
     "truth.exceptions": lambda b: truth(b, "exceptions", baseline=True),
     "truth.jumps": lambda b: truth(b, "jumps", check_report=coroutine_stacks),
     "truth.stacks": lambda b: truth(b, "stacks", check_report=known_stacks),
+    "truth.cut_stacks": cut_stacks,
     "truth.templates": lambda b: truth(b, "templates", baseline=True, check_report=known_names),
     "truth.plugins": plugins,
     "truth.fork": lambda b: processes(b, "fork", 3),
@@ -218,16 +234,24 @@ for _how in ("libunwind", "verify"):
     CASES[f"{_how}.exceptions"] = lambda b, h=_how: unwound(b, h, "exceptions", baseline=True)
 
 # (program, arguments) under every allocator of the table.
-UNDER_ALLOCATORS = (("mix", "100000"), ("hooked", "no-pvalloc"), ("news",), ("threads",))
+UNDER_ALLOCATORS = (("mix", "100000"), ("hooked", "no-pvalloc"), ("news",), ("threads",),
+                    ("fork",))
 
 
 def under(name, program, *arguments):
-    return lambda b: truth(b, program, *arguments, allocator=name, baseline=True,
-                           threads=program == "threads")
+    def run(bench):
+        if bench.run(["/bin/true"], env={"LD_PRELOAD": ALLOCATORS[name]}).stderr:
+            raise Skip(f"{ALLOCATORS[name]} is not installed")
+        if program == "fork":
+            processes(bench, program, 3, allocator=ALLOCATORS[name])
+        else:
+            truth(bench, program, *arguments, allocator=name, baseline=True,
+                  threads=program == "threads")
+
+    return run
 
 
 for _name, _library in ALLOCATORS.items():
     if _library:
         for _row in UNDER_ALLOCATORS:
             CASES[f"{_name}.{_row[0]}"] = under(_name, *_row)
-        CASES[f"{_name}.fork"] = lambda b, l=_library: processes(b, "fork", 3, allocator=l)
