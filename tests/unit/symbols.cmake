@@ -48,6 +48,7 @@ symbols_program(gcc-lto full ${SYMBOLS_GXX} -O2 -g -flto)
 symbols_program(gcc-compressed full ${SYMBOLS_GXX} -O2 -g -gz)
 symbols_program(gcc-split full ${SYMBOLS_GXX} -O2 -g -gsplit-dwarf -dumpdir gcc-split.)
 symbols_program(gcc-sections full ${SYMBOLS_GXX} -O2 -g -ffunction-sections -Wl,--gc-sections)
+symbols_program(gcc-relative full ${SYMBOLS_GXX} -O2 -g -ffile-prefix-map=${SYMBOLS_SOURCE}=x/../y/./z)
 symbols_program(gcc-no-debug symbols ${SYMBOLS_GXX} -O2 -fno-ipa-cp -fno-ipa-sra)
 symbols_program(gcc-exported exported ${SYMBOLS_GXX} -O2 -fno-ipa-cp -fno-ipa-sra -rdynamic -s)
 symbols_derived(debuglink full gcc-O2
@@ -76,7 +77,8 @@ if(SYMBOLS_RUSTC)
 	foreach(variant debug release v0)
 		set(flags_debug -g)
 		set(flags_release -O -g)
-		set(flags_v0 -O -g -C symbol-mangling-version=v0)
+		set(flags_v0 -O -g -C symbol-mangling-version=v0
+			--remap-path-prefix ${SYMBOLS_SOURCE}=relative)
 		add_custom_command(OUTPUT ${SYMBOLS_DIR}/rust-${variant}
 			COMMAND ${SYMBOLS_RUSTC} --edition 2021 --crate-name fixture ${flags_${variant}}
 				-C link-arg=mark.o -o rust-${variant} ${SYMBOLS_SOURCE}/symbols_fixture.rs

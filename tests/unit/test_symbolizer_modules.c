@@ -200,7 +200,7 @@ START_TEST(outside_code)
 	struct symbolizer *symbolizer = symbolizer_new(NULL);
 	struct symbolizer_module *module =
 	    symbolizer_add_module(symbolizer, SYMBOLS_DIR "/gcc-no-debug", NULL, 0);
-	uint64_t start, bytes;
+	uint64_t start, bytes, nameless = 0;
 	static const uint64_t far[] = {0, 1, 8, 1ULL << 40, UINT64_MAX - 1, UINT64_MAX};
 
 	for (size_t i = 0; i < sizeof(far) / sizeof(*far); i++)
@@ -209,6 +209,11 @@ START_TEST(outside_code)
 	ck_assert_str_eq(symbols_one(symbolizer, module, start)->function, "_fini");
 	ck_assert_str_eq(symbols_one(symbolizer, module, start + bytes - 1)->function, "_fini");
 	ck_assert_ptr_null(symbols_one(symbolizer, module, start + bytes)->function);
+	ck_assert(symbols_find_section(SYMBOLS_DIR "/gcc-no-debug", ".text", &start, &bytes));
+	for (uint64_t i = 0; i < bytes; i++)
+		nameless += !symbols_one(symbolizer, module, start + i)->function;
+	/* what fills up to the next multiple of 16 is nobody's */
+	ck_assert(nameless > 0 && nameless < bytes / 4);
 	ck_assert(symbols_find_section(SYMBOLS_DIR "/gcc-no-debug", ".data", &start, &bytes));
 	ck_assert_ptr_null(symbols_one(symbolizer, module, start)->function);
 	symbolizer_free(symbolizer);
