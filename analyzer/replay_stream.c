@@ -39,9 +39,11 @@ static void set_words(struct replay_stream *stream, const struct trace_ring_copy
 int replay_streams_new(const struct trace_reader *reader, struct replay_stream **out, size_t *count)
 {
 	const struct trace_events_info *info = reader->events;
-	const struct trace_events_info *end = info + reader->event_segments;
+	const struct trace_events_info *end =
+	    reader->event_segments ? info + reader->event_segments : info;
 	const struct trace_ring_copy *ring = reader->rings;
-	const struct trace_ring_copy *rings_end = ring + reader->ring_count;
+	const struct trace_ring_copy *rings_end =
+	    reader->ring_count ? ring + reader->ring_count : ring;
 	struct replay_stream *streams = NULL;
 	size_t n = 0;
 
