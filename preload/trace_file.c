@@ -78,16 +78,17 @@ static bool size_allowed(uint64_t end)
 	return end <= limit.rlim_cur;
 }
 
-static int write_fully(int fd, struct iovec *pieces, unsigned count, uint64_t offset)
+/* Moves `offset` on by what was written, all of it or not. */
+static int write_fully(int fd, struct iovec *pieces, unsigned count, uint64_t *offset)
 {
 	while (count) {
-		long written = SYS5(pwritev, fd, pieces, count, offset, 0);
+		long written = SYS5(pwritev, fd, pieces, count, *offset, 0);
 
 		if (written == -EINTR)
 			continue;
 		if (written <= 0)
 			return written ? (int)written : -EIO;
-		offset += (uint64_t)written;
+		*offset += (uint64_t)written;
 		while (count && (size_t)written >= pieces->iov_len) {
 			written -= (long)pieces->iov_len;
 			pieces++;
@@ -101,10 +102,23 @@ static int write_fully(int fd, struct iovec *pieces, unsigned count, uint64_t of
 	return 0;
 }
 
+static int write_zeros(int fd, uint64_t from, uint64_t to)
+{
+	static const char zeros[4096];
+	int result = 0;
+
+	while (from < to && result == 0) {
+		size_t bytes = to - from < sizeof(zeros) ? to - from : sizeof(zeros);
+		struct iovec piece = {(void *)zeros, bytes};
+
+		result = write_fully(fd, &piece, 1, &from);
+	}
+	return result;
+}
+
 /* Disk space for [offset, offset + bytes), so that touching its mapping cannot fail. */
 static int allocate(int fd, uint64_t offset, size_t bytes)
 {
-	static const char zeros[4096];
 	long result;
 
 	do
@@ -112,14 +126,7 @@ static int allocate(int fd, uint64_t offset, size_t bytes)
 	while (result == -EINTR);
 	if (result != -EOPNOTSUPP && result != -ENOSYS)
 		return (int)result;
-	for (size_t done = 0; done < bytes; done += sizeof(zeros)) {
-		struct iovec piece = {(void *)zeros, sizeof(zeros)};
-
-		result = write_fully(fd, &piece, 1, offset + done);
-		if (result < 0)
-			return (int)result;
-	}
-	return 0;
+	return write_zeros(fd, offset, offset + bytes);
 }
 
 static void *map_shared(int fd, uint64_t offset, size_t bytes)
@@ -144,7 +151,9 @@ void trace_file_forked(void)
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 	atomic_store_explicit(&mapping_count, 0, memory_order_relaxed);
 	descriptor_close(&descriptor);
-	header = NULL;
+	/* A hook that the fork interrupted finds a header, now private, and no file to open again.
+	 */
+	path_absolute[0] = 0;
 }
 
 static void set_path(const char *path)
@@ -219,6 +228,15 @@ static uint64_t reserve(size_t bytes, size_t alignment)
 	return start;
 }
 
+/* Gives back what nothing was written to, unless more was reserved after it. */
+static void unreserve(uint64_t start, size_t bytes)
+{
+	uint64_t end = start + bytes;
+
+	__atomic_compare_exchange_n(&header->tail, &end, start, false, __ATOMIC_RELAXED,
+				    __ATOMIC_RELAXED);
+}
+
 static struct trace_segment segment_head(enum trace_segment_type type, uint32_t index, size_t bytes,
 					 size_t payload_bytes, uint64_t payload_hash)
 {
@@ -261,7 +279,7 @@ int trace_file_append(enum trace_segment_type type, uint32_t index, const struct
 	static const char padding[TRACE_SEGMENT_ALIGN];
 	struct iovec all[6];
 	size_t payload = 0, bytes;
-	uint64_t offset;
+	uint64_t offset, reached;
 	int fd, result;
 
 	if (count > 4)
@@ -278,10 +296,18 @@ int trace_file_append(enum trace_segment_type type, uint32_t index, const struct
 	if (fd < 0)
 		return failed(fd);
 	offset = reserve(bytes, TRACE_SEGMENT_ALIGN);
-	if (!size_allowed(offset + bytes))
+	if (!size_allowed(offset + bytes)) {
+		unreserve(offset, bytes);
 		return failed(-EFBIG);
-	result = write_fully(fd, all, count + 2, offset);
-	return result < 0 ? failed(result) : 0;
+	}
+	reached = offset;
+	result = write_fully(fd, all, count + 2, &reached);
+	if (result == 0)
+		return 0;
+	/* A full disk may have taken the head and some of the rest. */
+	if (write_zeros(fd, offset, reached) == 0)
+		unreserve(offset, bytes);
+	return failed(result);
 }
 
 void *trace_file_map(enum trace_segment_type type, uint32_t index, size_t bytes)
@@ -296,6 +322,7 @@ void *trace_file_map(enum trace_segment_type type, uint32_t index, size_t bytes)
 	}
 	offset = reserve(bytes, trace_file_page());
 	if (!size_allowed(offset + bytes) || allocate(fd, offset, bytes) < 0) {
+		unreserve(offset, bytes);
 		failed(-ENOSPC);
 		return NULL;
 	}

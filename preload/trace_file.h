@@ -47,8 +47,9 @@ int trace_file_append(enum trace_segment_type type, uint32_t index, const struct
 void *trace_file_map(enum trace_segment_type type, uint32_t index, size_t bytes);
 
 /*
- * In a forked child: puts private memory in place of the mapped segments, which belong to the
- * parent, and forgets its descriptor.
+ * In a forked child: puts private memory in place of the mapped segments and the header, which
+ * belong to the parent, and forgets its file. Until the next trace_file_create() nothing can be
+ * appended.
  */
 void trace_file_forked(void);
 
