@@ -202,8 +202,12 @@ static void fill_columns(struct codec *codec, const uint64_t *words, size_t coun
 		codec->columns[i] = (struct column){codec->space[i], 0};
 	while (words < end) {
 		unsigned kind = (unsigned)(words[0] & (TRACE_EVENT_KIND_MAX - 1));
+		size_t size = class_words[kind_class[kind]];
 		uint64_t tick = words[0] >> 8;
 
+		/* The ring is a file that anybody can have written to. */
+		if (size == 0 || size > (size_t)(end - words))
+			break;
 		put_byte(&codec->columns[TRACE_COLUMN_KIND], (uint8_t)kind);
 		/* A counter that went back (another processor, a bad machine) stands still. */
 		if (tick < head->last_tick)
@@ -212,7 +216,7 @@ static void fill_columns(struct codec *codec, const uint64_t *words, size_t coun
 		put_varint(time, (tick >> shift) - time->last);
 		time->last = tick >> shift;
 		put_event(codec->columns, words, kind_class[kind], tick, shift);
-		words += class_words[kind_class[kind]];
+		words += size;
 		head->events++;
 	}
 }
