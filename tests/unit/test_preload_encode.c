@@ -1,0 +1,414 @@
+/*
+ * What the recorder encodes, the analyzer decodes: random rings of events of all kinds against a
+ * model that was made from the words alone.
+ */
+#include "encode.h"
+
+#include "../../analyzer/event_decode.h"
+#include "preload_support.h"
+#include "ring.h"
+
+static const uint8_t all_kinds[] = {
+#define KIND_NUMBER(symbol, number, name, class, family) number,
+    TRACE_EVENT_KINDS(KIND_NUMBER)
+#undef KIND_NUMBER
+};
+
+#define RECORDS_MAX (RING_WORDS / 2)
+
+static uint64_t words[RING_WORDS];
+static size_t word_count, record_count;
+static struct event expected[2 * RECORDS_MAX];
+static size_t expected_count;
+static uint64_t seed;
+static unsigned shift; /* of ticks, as the encoder chose it */
+
+static uint64_t draw(uint64_t below)
+{
+	return support_random(&seed) % below;
+}
+
+/* Small, large and extreme numbers in turn. */
+static uint64_t draw_number(unsigned bits)
+{
+	static const uint64_t extremes[] = {0, 1, 127, 128, 16383, 16384, UINT64_MAX};
+	uint64_t number = support_random(&seed) >> draw(64);
+
+	if (draw(4) == 0)
+		number = extremes[draw(7)];
+	return bits < 64 ? number & ((1ULL << bits) - 1) : number;
+}
+
+/* Addresses of user space are below 2^57; most are multiples of 16. */
+static uint64_t draw_address(void)
+{
+	uint64_t address = draw_number(57);
+
+	return draw(3) ? address & ~15ULL : address;
+}
+
+static void add_expected(struct event event)
+{
+	expected[expected_count++] = event;
+}
+
+/* The halves of a record, by the words of the format's documentation. */
+static void expect(const uint64_t *at, uint64_t tick)
+{
+	uint8_t kind = (uint8_t)at[0];
+	uint64_t order = tick >> shift << 1;
+	uint64_t floor =
+	    record_count % EVENT_DECODE_RECORDS ? expected[expected_count - 1].order : 0;
+	uint64_t released;
+
+	switch (event_class[kind]) {
+	case TRACE_CLASS_REALLOC:
+	case TRACE_CLASS_REMAP:
+		released = at[5] >> shift << 1;
+		if (released > order)
+			released = order;
+		if (released < (floor & ~1ULL))
+			released = floor & ~1ULL;
+		if (at[4])
+			add_expected((struct event){
+			    .order = released,
+			    .address = at[4],
+			    .bytes = event_class[kind] == TRACE_CLASS_REMAP ? at[6] : 0,
+			    .kind = kind,
+			    .op = kind == TRACE_EVENT_MREMAP ? EVENT_UNMAP : EVENT_RELEASE});
+		/* fall through */
+	case TRACE_CLASS_ACQUIRE:
+	case TRACE_CLASS_MAP:
+		add_expected((struct event){
+		    .order = order | 1,
+		    .address = at[1],
+		    .bytes = at[2],
+		    .stack = (uint32_t)at[3],
+		    .kind = kind,
+		    .op = event_family[kind] == TRACE_FAMILY_MAP ? EVENT_MAP : EVENT_ACQUIRE,
+		    .aux = event_class[kind] == TRACE_CLASS_MAP ? 0 : (uint8_t)(at[3] >> 32)});
+		break;
+	case TRACE_CLASS_RELEASE:
+		add_expected((struct event){
+		    .order = order, .address = at[1], .kind = kind, .op = EVENT_RELEASE});
+		break;
+	case TRACE_CLASS_UNMAP:
+		add_expected((struct event){.order = order,
+					    .address = at[1],
+					    .bytes = at[2],
+					    .kind = kind,
+					    .op = EVENT_UNMAP});
+		break;
+	case TRACE_CLASS_FAILED:
+		add_expected((struct event){.order = order,
+					    .bytes = at[2],
+					    .stack = (uint32_t)at[3],
+					    .kind = kind,
+					    .op = EVENT_FAILED,
+					    .aux = (uint8_t)at[1]});
+		break;
+	case TRACE_CLASS_SAMPLE:
+		add_expected((struct event){
+		    .order = order, .bytes = at[1], .kind = kind, .op = EVENT_SAMPLE});
+		break;
+	default:
+		ck_abort_msg("kind %u", kind);
+	}
+}
+
+/* Adds a random record of `kind` if there is room; `latest` is the highest tick so far. */
+static bool add_record(uint8_t kind, uint64_t *latest, bool backwards)
+{
+	uint64_t tick = *latest + draw_number(draw(20) ? 20 : 40);
+	uint64_t *at = &words[word_count];
+	size_t count = event_words(kind);
+
+	if (word_count + count > RING_WORDS)
+		return false;
+	if (backwards && draw(3) == 0)
+		tick = draw(*latest + 1);
+	at[0] = tick << 8 | kind;
+	at[1] = event_class[kind] == TRACE_CLASS_SAMPLE ? draw_number(64) : draw_address();
+	if (kind == TRACE_EVENT_FAILED)
+		at[1] = all_kinds[draw(sizeof(all_kinds))];
+	if (count > 2)
+		at[2] = draw_number(64);
+	if (count > 3)
+		at[3] = draw_number(32);
+	if (count > 3 && event_class[kind] == TRACE_CLASS_ACQUIRE)
+		at[3] |= draw(64) << 32;
+	if (count > 4) {
+		at[4] = draw(4) ? draw_address() : 0;
+		at[5] = tick > *latest ? *latest + draw(tick - *latest + 1) : tick;
+	}
+	if (count > 6)
+		at[6] = draw_number(64);
+	if (tick > *latest)
+		*latest = tick;
+	expect(at, *latest);
+	word_count += count;
+	record_count++;
+	return true;
+}
+
+/* Extremes of 2^40 ticks a record stay below the 56 bits of a tick. */
+static void start_stream(uint64_t with_seed)
+{
+	seed = with_seed;
+	word_count = record_count = expected_count = 0;
+}
+
+static void check_event(size_t i, const struct event *event)
+{
+	const struct event *want = &expected[i];
+
+	ck_assert_msg(
+	    event->order == want->order && event->address == want->address &&
+		event->bytes == want->bytes && event->stack == want->stack &&
+		event->kind == want->kind && event->op == want->op && event->aux == want->aux,
+	    "event %zu of kind %u: order %lu address %lx bytes %lu stack %u aux %u, not "
+	    "kind %u order %lu address %lx bytes %lu stack %u aux %u",
+	    i, event->kind, event->order, event->address, event->bytes, event->stack, event->aux,
+	    want->kind, want->order, want->address, want->bytes, want->stack, want->aux);
+}
+
+/* Encodes the stream and compares what is decoded. Returns the encoded length. */
+static size_t round_trip(bool compress, unsigned *method)
+{
+	struct codec *codec = encode_take();
+	struct trace_events head = {0};
+	struct event_buffers buffers = {0};
+	struct event_decoder decoder;
+	struct event events[EVENT_DECODE_EVENTS];
+	size_t bytes, got, seen = 0;
+	const void *columns;
+	uint32_t bad;
+
+	ck_assert_ptr_nonnull(codec);
+	columns = encode_words(codec, words, word_count, compress, &head, &bytes);
+	ck_assert_uint_eq(head.events, record_count);
+	ck_assert_uint_eq(head.tick_shift, shift);
+	ck_assert_int_eq(event_buffers_reserve(&buffers, sizeof(head) + bytes), 0);
+	memcpy(buffers.payload, &head, sizeof(head));
+	memcpy(buffers.payload + sizeof(head), columns, bytes);
+	encode_put(codec);
+	ck_assert_int_eq(event_decode_begin(&decoder, &buffers, sizeof(head) + bytes, shift), 0);
+	while ((got = event_decode_next(&decoder, events, &bad))) {
+		ck_assert_uint_eq(bad, 0);
+		for (size_t i = 0; i < got; i++, seen++) {
+			ck_assert_uint_lt(seen, expected_count);
+			check_event(seen, &events[i]);
+		}
+	}
+	ck_assert_uint_eq(seen, expected_count);
+	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+		ck_assert_ptr_eq(decoder.at[i], decoder.end[i]);
+	event_buffers_fini(&buffers);
+	*method = head.compression;
+	return bytes;
+}
+
+/* The shift depends on the clock: both kinds are tried. */
+static void use_clock(enum trace_clock_kind kind)
+{
+	clock_kind = kind;
+	shift = kind == TRACE_CLOCK_TSC ? 3 : 0;
+}
+
+START_TEST(random_streams)
+{
+	unsigned method;
+
+	for (uint64_t i = 0; i < 40; i++) {
+		uint64_t latest = 0;
+		size_t most = i < 20 ? i : RECORDS_MAX;
+
+		use_clock(i % 2 ? TRACE_CLOCK_TSC : TRACE_CLOCK_MONOTONIC);
+		start_stream(i * 1000 + (uint64_t)_i);
+		while (record_count < most &&
+		       add_record(all_kinds[draw(sizeof(all_kinds))], &latest, i % 3 == 2))
+			continue;
+		round_trip(i % 4 < 2, &method);
+	}
+}
+END_TEST
+
+/* A ring full of each kind alone: all columns hold what comes at most. */
+START_TEST(full_of_one_kind)
+{
+	for (size_t i = 0; i < sizeof(all_kinds); i++) {
+		uint64_t latest = 0;
+		unsigned method;
+
+		use_clock(i % 2 ? TRACE_CLOCK_TSC : TRACE_CLOCK_MONOTONIC);
+		start_stream(i);
+		while (add_record(all_kinds[i], &latest, false))
+			continue;
+		ck_assert_uint_eq(record_count, RING_WORDS / event_words(all_kinds[i]));
+		round_trip(true, &method);
+	}
+}
+END_TEST
+
+/* What a program does compresses; what does not compress is stored, and not longer than that. */
+START_TEST(compression)
+{
+	unsigned method;
+	uint64_t latest = 0;
+	size_t packed, plain;
+
+	use_clock(TRACE_CLOCK_TSC);
+	start_stream(7);
+	for (uint64_t i = 0; word_count + 6 <= RING_WORDS; i++) {
+		uint64_t *at = &words[word_count];
+
+		latest += 200;
+		at[0] = latest << 8 | TRACE_EVENT_MALLOC;
+		at[1] = 0x55550000 + 48 * (i % 100);
+		at[2] = 40;
+		at[3] = 1000 + i % 5;
+		expect(at, latest);
+		record_count++;
+		latest += 100;
+		at[4] = latest << 8 | TRACE_EVENT_FREE;
+		at[5] = at[1];
+		expect(at + 4, latest);
+		record_count++;
+		word_count += 6;
+	}
+	packed = round_trip(true, &method);
+	ck_assert_uint_eq(method, TRACE_COMPRESSION_ZSTD);
+	plain = round_trip(false, &method);
+	ck_assert_uint_eq(method, TRACE_COMPRESSION_NONE);
+	ck_assert_uint_lt(packed * 2, plain);
+	ck_assert_uint_le(packed, 4 * record_count); /* 8 bytes a pair */
+	start_stream(8);
+	latest = 0;
+	while (add_record(TRACE_EVENT_FREE, &latest, false))
+		words[word_count - 1] = support_random(&seed) >> 7 | 1,
+				   expected[expected_count - 1].address = words[word_count - 1];
+	plain = round_trip(false, &method);
+	ck_assert_uint_le(round_trip(true, &method), plain);
+}
+END_TEST
+
+START_TEST(nothing)
+{
+	unsigned method;
+
+	use_clock(TRACE_CLOCK_TSC);
+	start_stream(1);
+	ck_assert_uint_eq(round_trip(true, &method), 0);
+}
+END_TEST
+
+START_TEST(head_ticks)
+{
+	struct codec *codec = encode_take();
+	struct trace_events head = {0};
+	size_t bytes;
+
+	use_clock(TRACE_CLOCK_TSC);
+	words[0] = 1001ULL << 8 | TRACE_EVENT_FREE;
+	words[2] = 2003ULL << 8 | TRACE_EVENT_FREE;
+	words[4] = 1500ULL << 8 | TRACE_EVENT_FREE;
+	encode_words(codec, words, 6, true, &head, &bytes);
+	ck_assert_uint_eq(head.first_tick, 1001);
+	ck_assert_uint_eq(head.last_tick, 2003);
+	ck_assert_uint_eq(head.events, 3);
+	encode_put(codec);
+}
+END_TEST
+
+START_TEST(words_of_kinds)
+{
+	for (unsigned kind = 0; kind < TRACE_EVENT_KIND_MAX; kind++)
+		ck_assert_uint_eq(event_words(kind | 0x123400), event_words_of(kind | 0x123400));
+}
+END_TEST
+
+/*
+ * Ring memory is a file anybody may have written to: words that are no event, or the beginning of
+ * one, end the encoding with what came before.
+ */
+START_TEST(words_that_are_no_event)
+{
+	struct codec *codec = encode_take();
+	size_t bytes;
+
+	use_clock(TRACE_CLOCK_TSC);
+	for (unsigned kind = 0; kind < TRACE_EVENT_KIND_MAX; kind++) {
+		struct trace_events head = {0};
+
+		words[0] = 5ULL << 8 | TRACE_EVENT_FREE;
+		words[1] = 4096;
+		words[2] = 6ULL << 8 | kind;
+		words[3] = 0;
+		encode_words(codec, words, event_words(kind) ? 3 : 4, true, &head, &bytes);
+		ck_assert_uint_eq(head.events, 1);
+	}
+	encode_put(codec);
+}
+END_TEST
+
+static int in_use[64];
+
+/* A codec is one thread's alone: the first bytes of what it gave stay what this thread put there.
+ */
+static void take_and_put(unsigned number)
+{
+	for (int i = 0; i < 300; i++) {
+		uint64_t mine[2] = {(uint64_t)(i + 1) << 8 | TRACE_EVENT_FREE, 16 * (number + 1)};
+		struct codec *codec = encode_take();
+		struct trace_events head = {0};
+		size_t bytes;
+		const uint8_t *columns;
+
+		if (!codec)
+			return;
+		columns = encode_words(codec, mine, 2, false, &head, &bytes);
+		if (i % 32 == 0)
+			usleep(1);
+		/* kind, two bytes of time at most, address zigzag((n+1)) << 1 */
+		if (columns[0] != TRACE_EVENT_FREE || columns[bytes - 1] != 4 * (number + 1))
+			return;
+		encode_put(codec);
+	}
+	in_use[number] = 1;
+}
+
+START_TEST(pool)
+{
+	struct codec *first, *second;
+
+	support_threads(16, take_and_put);
+	for (int i = 0; i < 16; i++)
+		ck_assert_int_eq(in_use[i], 1);
+	first = encode_take();
+	second = encode_take();
+	ck_assert_ptr_ne(first, second);
+	encode_put(first);
+	ck_assert_ptr_eq(encode_take(), first);
+	encode_put(second);
+	encode_forked();
+	ck_assert_ptr_ne(encode_take(), second);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("preload encode");
+	TCase *tests = tcase_create("encode");
+
+	tcase_set_timeout(tests, 60);
+	tcase_add_loop_test(tests, random_streams, 0, 10);
+	tcase_add_test(tests, full_of_one_kind);
+	tcase_add_test(tests, compression);
+	tcase_add_test(tests, nothing);
+	tcase_add_test(tests, head_ticks);
+	tcase_add_test(tests, words_of_kinds);
+	tcase_add_test(tests, words_that_are_no_event);
+	tcase_add_test(tests, pool);
+	suite_add_tcase(suite, tests);
+	return support_run(suite);
+}
