@@ -15,6 +15,13 @@
  */
 #define STARTUP_PART 0.05
 
+/* In a program that is over so soon all is start-up; only a repeated deed tells a leak there. */
+#define STARTUP_S 0.05
+
+/* As often as this from one call stack, none freed, is a habit; less may be a handful of globals.
+ */
+#define NEVER_FREED_BLOCKS 10
+
 /*
  * Of the seven steps between the trend's points so many must go up. A leak in a loop gives seven;
  * two may be missing, for a program that starts late or idles.
@@ -105,20 +112,26 @@ static bool growing(const struct profile_site *site)
 	return up >= GROWING_STEPS_UP && end > half && end - half >= half / GROWING_SECOND_HALF;
 }
 
+static enum profile_verdict never_freed(const struct profile_site *site, double duration_s)
+{
+	bool few = site->allocations < NEVER_FREED_BLOCKS;
+
+	if (site->last_s <= duration_s * STARTUP_PART || (few && site->last_s <= STARTUP_S))
+		return VERDICT_STARTUP;
+	if (!few)
+		return VERDICT_NEVER_FREED;
+	/* One block, made later: no way to tell a leak from a thing in use. */
+	return site->allocations > 1 ? VERDICT_REMNANT : VERDICT_IN_USE;
+}
+
 enum profile_verdict agg_leaks_verdict(const struct profile_site *site, double duration_s)
 {
 	if (site->live_blocks == 0)
 		return VERDICT_NONE;
 	if (growing(site))
 		return VERDICT_GROWING;
-	if (site->frees == 0) {
-		if (site->last_s <= duration_s * STARTUP_PART)
-			return VERDICT_STARTUP;
-		if (site->allocations > 1)
-			return VERDICT_NEVER_FREED;
-		/* One block, made later: no way to tell a leak from a thing in use. */
-		return VERDICT_IN_USE;
-	}
+	if (site->frees == 0)
+		return never_freed(site, duration_s);
 	if ((double)site->frees >= (double)site->allocations * IN_USE_FREED)
 		return VERDICT_IN_USE;
 	return VERDICT_REMNANT;

@@ -38,7 +38,7 @@ enum profile_verdict {
 	VERDICT_NONE,	   /* nothing live at the end */
 	VERDICT_GROWING,   /* live through the run and growing to its end: a leak very likely */
 	VERDICT_NEVER_FREED, /* no block of this site was ever freed, more than one, over time */
-	VERDICT_REMNANT,   /* some are freed, some stay: partial leak or a cache */
+	VERDICT_REMNANT,   /* some stay, or a few were never freed: partial leak or a cache */
 	VERDICT_STARTUP,   /* allocated in the first moments, once: a global for life */
 	VERDICT_IN_USE,	   /* freed regularly; the last ones were simply alive at the end */
 };

@@ -609,7 +609,7 @@ START_TEST(verdicts)
 		trace_builder_acquire(builder, ring, i * 1000 + 30, TRACE_EVENT_MALLOC, 0x30, 50,
 				      none);
 		trace_builder_release(builder, ring, i * 1000 + 40, TRACE_EVENT_FREE, 0x30);
-		if (i == 40 || i == 41)
+		if (i >= 40 && i < 50)
 			trace_builder_acquire(builder, ring, i * 1000 + 50, TRACE_EVENT_MALLOC,
 					      i << 32, 64, burst);
 	}
