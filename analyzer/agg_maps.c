@@ -103,10 +103,12 @@ static int map(struct agg_maps *agg, uint64_t start, uint64_t bytes)
 	return 0;
 }
 
-int agg_maps_changes(struct agg_maps *agg, const struct replay_change *changes, size_t count)
+int agg_maps_changes(struct agg_maps *agg, const struct replay_batch *batch)
 {
-	for (size_t i = 0; i < count; i++) {
-		const struct replay_change *change = &changes[i];
+	if (!batch->others)
+		return 0;
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct replay_change *change = &batch->changes[i];
 		uint64_t end;
 		int rc = 0;
 

@@ -30,6 +30,6 @@ void agg_maps_init(struct agg_maps *agg, uint32_t page_size);
 void agg_maps_fini(struct agg_maps *agg);
 
 /* Takes in the MAP and UNMAP of a batch. Returns 0 or -ENOMEM. */
-int agg_maps_changes(struct agg_maps *agg, const struct replay_change *changes, size_t count);
+int agg_maps_changes(struct agg_maps *agg, const struct replay_batch *batch);
 
 #endif

@@ -1,22 +1,24 @@
-/* "First moment of the highest sum": only a sum strictly above the last one makes a new peak. */
+/* Most batches make no new peak: their range is found without a branch, and that is all. */
 #include "agg_peak.h"
 
-struct agg_peak_found agg_peak_find(const struct replay_change *changes, size_t count,
-				    uint64_t live, uint64_t floor)
+struct agg_range agg_peak_range(const struct replay_batch *batch, uint64_t live)
 {
-	struct agg_peak_found found = {.at = SIZE_MAX, .bytes = floor};
+	struct agg_range range = {.high = live, .low = live};
 
-	for (size_t i = 0; i < count; i++) {
-		if (changes[i].op == REPLAY_ALLOCATE) {
-			live += changes[i].bytes;
-			if (live > found.bytes) {
-				found.bytes = live;
-				found.at = i;
-			}
-		} else if (changes[i].op == REPLAY_FREE) {
-			live -= changes[i].bytes;
-		}
+	for (size_t i = 0; i < batch->count; i++) {
+		live += agg_delta(&batch->changes[i]);
+		range.high = live > range.high ? live : range.high;
+		range.low = live < range.low ? live : range.low;
 	}
-	found.end_bytes = live;
-	return found;
+	range.end = live;
+	return range;
+}
+
+size_t agg_peak_first(const struct replay_batch *batch, uint64_t live, uint64_t bytes)
+{
+	size_t i = 0;
+
+	while (i < batch->count && (live += agg_delta(&batch->changes[i])) != bytes)
+		i++;
+	return i;
 }

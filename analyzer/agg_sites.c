@@ -4,8 +4,6 @@
  */
 #include "agg_sites.h"
 
-#include "agg_peak.h"
-
 #include <errno.h>
 #include <memprof/trace.h>
 #include <stdlib.h>
@@ -61,87 +59,75 @@ static inline void catch_up(struct agg_site *site, uint64_t stamp)
 	}
 }
 
-static void allocate(struct agg_sites *agg, const struct replay_change *change)
+/* An allocation or a release; the same path for both, as they come in no order. */
+static inline void apply_heap(struct agg_sites *agg, const struct replay_change *change)
 {
 	struct agg_site *site = &agg->sites[change->site];
+	uint64_t allocated = change->op == REPLAY_ALLOCATE;
 
 	catch_up(site, agg->stamp);
-	if (site->allocations++ == 0)
+	if (site->allocations == 0)
 		agg->more[change->site].first_tick = change->tick;
-	site->bytes += change->bytes;
-	site->live_bytes += change->bytes;
-	site->live_blocks++;
-	site->last_tick = change->tick;
-	agg->totals.allocations++;
-	agg->totals.bytes += change->bytes;
-	if (change->kind == TRACE_EVENT_REALLOC || change->kind == TRACE_EVENT_REALLOCARRAY)
-		agg->totals.reallocs++;
+	site->allocations += allocated;
+	site->bytes += change->bytes & -allocated;
+	site->live_bytes += agg_delta(change);
+	site->live_blocks += allocated * 2 - 1;
+	site->last_tick = allocated ? change->tick : site->last_tick;
+	agg->more[change->site].temporary += change->flags & REPLAY_TEMPORARY;
+	agg->mismatched += (change->flags & REPLAY_MISMATCHED) != 0;
+	agg->reallocs += allocated & (change->kind == TRACE_EVENT_REALLOC ||
+				      change->kind == TRACE_EVENT_REALLOCARRAY);
 }
 
-static void release(struct agg_sites *agg, const struct replay_change *change)
+static void apply(struct agg_sites *agg, const struct replay_batch *batch, size_t from, size_t to)
 {
-	struct agg_site *site = &agg->sites[change->site];
+	for (size_t i = from; i < to; i++) {
+		const struct replay_change *change = &batch->changes[i];
 
-	catch_up(site, agg->stamp);
-	site->live_bytes -= change->bytes;
-	site->live_blocks--;
-	agg->totals.frees++;
-	if (change->flags & REPLAY_TEMPORARY) {
-		agg->more[change->site].temporary++;
-		agg->totals.temporary++;
-	}
-	if (change->flags & REPLAY_MISMATCHED)
-		agg->totals.mismatched++;
-}
-
-static void apply(struct agg_sites *agg, const struct replay_change *changes, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		switch (changes[i].op) {
-		case REPLAY_ALLOCATE:
-			allocate(agg, &changes[i]);
-			break;
-		case REPLAY_FREE:
-			release(agg, &changes[i]);
-			break;
-		case REPLAY_FAILED:
-			agg->more[changes[i].site].failed++;
-			agg->totals.failed++;
-			break;
-		default:
-			break;
-		}
+		if (change->op <= REPLAY_FREE)
+			apply_heap(agg, change);
+		else if (change->op == REPLAY_FAILED)
+			agg->more[change->site].failed++;
 	}
 }
 
-int agg_sites_changes(struct agg_sites *agg, const struct replay_change *changes, size_t count,
-		      size_t site_count)
+int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch,
+		      const struct agg_range *range, size_t site_count)
 {
-	struct agg_totals *totals = &agg->totals;
-	struct agg_peak_found peak;
+	size_t from = 0;
 
 	if (reserve(agg, site_count) != 0)
 		return -ENOMEM;
-	peak = agg_peak_find(changes, count, totals->live_bytes, totals->peak_bytes);
-	if (peak.at != SIZE_MAX) {
-		size_t first = peak.at + 1;
+	if (range->high > agg->peak_bytes) {
+		size_t at = agg_peak_first(batch, agg->live_bytes, range->high);
 
-		apply(agg, changes, first);
+		apply(agg, batch, 0, at + 1);
 		agg->stamp++;
-		totals->peak_bytes = peak.bytes;
-		totals->peak_blocks = totals->allocations - totals->frees;
-		totals->peak_tick = changes[peak.at].tick;
-		apply(agg, changes + first, count - first);
-	} else {
-		apply(agg, changes, count);
+		agg->peak_bytes = range->high;
+		agg->peak_tick = batch->changes[at].tick;
+		from = at + 1;
 	}
-	totals->live_bytes = peak.end_bytes;
-	totals->live_blocks = totals->allocations - totals->frees;
+	apply(agg, batch, from, batch->count);
+	agg->live_bytes = range->end;
 	return 0;
 }
 
-void agg_sites_finish(struct agg_sites *agg)
+void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 {
-	for (size_t i = 0; i < agg->count; i++)
-		catch_up(&agg->sites[i], agg->stamp);
+	*totals = (struct agg_totals){
+	    .peak_tick = agg->peak_tick, .reallocs = agg->reallocs, .mismatched = agg->mismatched};
+	for (size_t i = 0; i < agg->count; i++) {
+		struct agg_site *site = &agg->sites[i];
+
+		catch_up(site, agg->stamp);
+		totals->allocations += site->allocations;
+		totals->bytes += site->bytes;
+		totals->live_blocks += site->live_blocks;
+		totals->live_bytes += site->live_bytes;
+		totals->peak_bytes += site->peak_bytes;
+		totals->peak_blocks += site->peak_blocks;
+		totals->temporary += agg->more[i].temporary;
+		totals->failed += agg->more[i].failed;
+	}
+	totals->frees = totals->allocations - totals->live_blocks;
 }

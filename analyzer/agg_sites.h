@@ -8,6 +8,7 @@
 #ifndef AGG_SITES_H
 #define AGG_SITES_H
 
+#include "agg_peak.h"
 #include "replay.h"
 
 /* One cache line: all that every event touches. */
@@ -41,18 +42,23 @@ struct agg_sites {
 	size_t count;
 	size_t capacity;
 	uint64_t stamp; /* number of the latest peak */
-	struct agg_totals totals;
+	uint64_t live_bytes;
+	uint64_t peak_bytes, peak_tick;
+	uint64_t reallocs, mismatched;
 };
 
 /* Zeroes; allocates nothing yet. agg_sites_fini() frees. */
 void agg_sites_init(struct agg_sites *agg);
 void agg_sites_fini(struct agg_sites *agg);
 
-/* Takes in a batch whose sites are all below `site_count`. Returns 0 or -ENOMEM. */
-int agg_sites_changes(struct agg_sites *agg, const struct replay_change *changes, size_t count,
-		      size_t site_count);
+/*
+ * Takes in a batch whose sites are all below `site_count`; `range` is agg_peak_range() of it.
+ * Returns 0 or -ENOMEM.
+ */
+int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch,
+		      const struct agg_range *range, size_t site_count);
 
-/* After the last batch: makes peak_* of every site current. */
-void agg_sites_finish(struct agg_sites *agg);
+/* After the last batch: makes peak_* of every site current, and adds up the totals. */
+void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals);
 
 #endif

@@ -26,35 +26,41 @@ void agg_timeline_fini(struct agg_timeline *agg)
 	agg->intervals = NULL;
 }
 
-void agg_timeline_changes(struct agg_timeline *agg, const struct replay_change *changes,
-			  size_t count)
+static void take_samples(struct agg_timeline *agg, const struct replay_batch *batch)
 {
-	struct agg_interval none = {0};
-	struct agg_interval *now = agg->count != 0 ? &agg->intervals[agg->current] : &none;
-	uint64_t live = agg->live_bytes;
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct replay_change *change = &batch->changes[i];
 
-	for (size_t i = 0; i < count; i++) {
-		const struct replay_change *change = &changes[i];
-
-		if (change->op == REPLAY_ALLOCATE) {
-			live += change->bytes;
-			agg->live_blocks++;
-			if (live > now->high_bytes) {
-				now->high_bytes = live;
-				now->high_tick = change->tick;
-			}
-		} else if (change->op == REPLAY_FREE) {
-			live -= change->bytes;
-			agg->live_blocks--;
-			if (live < now->low_bytes)
-				now->low_bytes = live;
-		} else if (change->op == REPLAY_SAMPLE && change->kind == TRACE_EVENT_RSS) {
-			agg->rss_bytes = change->bytes;
-			if (change->bytes > agg->peak_rss_bytes)
-				agg->peak_rss_bytes = change->bytes;
-		}
+		if (change->op != REPLAY_SAMPLE || change->kind != TRACE_EVENT_RSS)
+			continue;
+		agg->rss_bytes = change->bytes;
+		if (change->bytes > agg->peak_rss_bytes)
+			agg->peak_rss_bytes = change->bytes;
 	}
-	agg->live_bytes = live;
+}
+
+void agg_timeline_changes(struct agg_timeline *agg, const struct replay_batch *batch,
+			  const struct agg_range *range)
+{
+	struct agg_interval *now;
+
+	if (batch->others)
+		take_samples(agg, batch);
+	if (agg->count == 0)
+		return;
+	now = &agg->intervals[agg->current];
+	if (range->high > now->high_bytes) {
+		size_t at = agg_peak_first(batch, agg->live_bytes, range->high);
+
+		now->high_bytes = range->high;
+		now->high_tick = batch->changes[at].tick;
+	}
+	if (range->low < now->low_bytes)
+		now->low_bytes = range->low;
+	agg->live_bytes = range->end;
+	for (size_t i = 0; i < batch->count; i++)
+		agg->live_blocks += (uint64_t)(batch->changes[i].op == REPLAY_ALLOCATE) -
+				    (uint64_t)(batch->changes[i].op == REPLAY_FREE);
 }
 
 uint64_t agg_timeline_boundary(const struct agg_timeline *agg)
@@ -118,9 +124,11 @@ void agg_curves_fini(struct agg_curves *agg)
 	agg->bytes = NULL;
 }
 
-void agg_curves_changes(struct agg_curves *agg, const struct replay_change *changes, size_t count)
+void agg_curves_changes(struct agg_curves *agg, const struct replay_batch *batch)
 {
-	for (size_t i = 0; i < count; i++) {
+	const struct replay_change *changes = batch->changes;
+
+	for (size_t i = 0; i < batch->count; i++) {
 		uint32_t rank;
 
 		if (changes[i].op > REPLAY_FREE || changes[i].site >= agg->sites)
@@ -128,10 +136,7 @@ void agg_curves_changes(struct agg_curves *agg, const struct replay_change *chan
 		rank = agg->rank_of_site[changes[i].site];
 		if (rank == UINT32_MAX)
 			continue;
-		if (changes[i].op == REPLAY_ALLOCATE)
-			agg->live[rank] += changes[i].bytes;
-		else
-			agg->live[rank] -= changes[i].bytes;
+		agg->live[rank] += agg_delta(&changes[i]);
 	}
 }
 

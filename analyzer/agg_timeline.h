@@ -6,6 +6,7 @@
 #ifndef AGG_TIMELINE_H
 #define AGG_TIMELINE_H
 
+#include "agg_peak.h"
 #include "replay.h"
 
 struct agg_interval {
@@ -29,8 +30,9 @@ struct agg_timeline {
 int agg_timeline_init(struct agg_timeline *agg, size_t count, uint64_t end_tick);
 void agg_timeline_fini(struct agg_timeline *agg);
 
-void agg_timeline_changes(struct agg_timeline *agg, const struct replay_change *changes,
-			  size_t count);
+/* `range` is agg_peak_range() of the batch, which lies within the current interval. */
+void agg_timeline_changes(struct agg_timeline *agg, const struct replay_batch *batch,
+			  const struct agg_range *range);
 
 /* The tick at which the current interval ends; REPLAY_NEVER after the last. */
 uint64_t agg_timeline_boundary(const struct agg_timeline *agg);
@@ -58,7 +60,7 @@ struct agg_curves {
 int agg_curves_init(struct agg_curves *agg, size_t intervals, size_t ranks,
 		    const uint32_t *rank_of_site, size_t sites);
 void agg_curves_fini(struct agg_curves *agg);
-void agg_curves_changes(struct agg_curves *agg, const struct replay_change *changes, size_t count);
+void agg_curves_changes(struct agg_curves *agg, const struct replay_batch *batch);
 void agg_curves_pass(struct agg_curves *agg);
 void agg_curves_finish(struct agg_curves *agg);
 uint64_t *agg_curves_take(struct agg_curves *agg);

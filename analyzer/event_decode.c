@@ -96,8 +96,8 @@ int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buff
 
 		if (rc != 0)
 			return rc;
-		if (ZSTD_decompress(buffers->columns, total, columns, bytes - sizeof(head)) !=
-		    total)
+		if (ZSTD_decompressDCtx(buffers->zstd, buffers->columns, total, columns,
+					bytes - sizeof(head)) != total)
 			return -EINVAL;
 		columns = buffers->columns;
 		memset(buffers->columns + total, 0, EVENT_DECODE_PADDING);

@@ -62,6 +62,7 @@ struct event_buffers {
 	size_t payload_capacity;
 	uint8_t *columns;
 	size_t columns_capacity;
+	struct ZSTD_DCtx_s *zstd; /* not owned: streams may share one */
 };
 
 /*

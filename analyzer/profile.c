@@ -37,6 +37,7 @@ struct analysis {
 	struct callstack_table callstacks;
 	struct replay_figures figures;
 	struct agg_sites sites;
+	struct agg_totals totals;
 	struct agg_maps maps;
 	struct agg_timeline timeline;
 	struct agg_leaks leaks;
@@ -51,18 +52,19 @@ static double seconds(const struct analysis *analysis, uint64_t shifted)
 	return trace_time_seconds(&analysis->time, shifted << analysis->reader->tick_shift);
 }
 
-static int take_changes(void *context, const struct replay_change *changes, size_t count)
+static int take_changes(void *context, const struct replay_batch *batch)
 {
 	struct analysis *analysis = context;
+	struct agg_range range = agg_peak_range(batch, analysis->sites.live_bytes);
 	int rc = analysis->failed;
 
 	if (rc == 0)
-		rc = agg_sites_changes(&analysis->sites, changes, count,
+		rc = agg_sites_changes(&analysis->sites, batch, &range,
 				       analysis->callstacks.site_count);
 	if (rc != 0)
 		return rc;
-	agg_timeline_changes(&analysis->timeline, changes, count);
-	return agg_maps_changes(&analysis->maps, changes, count);
+	agg_timeline_changes(&analysis->timeline, batch, &range);
+	return agg_maps_changes(&analysis->maps, batch);
 }
 
 static uint64_t next_boundary(const struct analysis *analysis)
@@ -115,7 +117,7 @@ static int first_pass(struct analysis *analysis)
 				&analysis->figures);
 	if (rc != 0)
 		return rc;
-	agg_sites_finish(&analysis->sites);
+	agg_sites_finish(&analysis->sites, &analysis->totals);
 	agg_timeline_finish(&analysis->timeline);
 	return agg_leaks_finish(&analysis->leaks, &analysis->sites);
 }
@@ -200,7 +202,7 @@ static int build_sites(struct analysis *analysis, struct loaded *loaded)
 
 static void build_totals(const struct analysis *analysis, struct profile *profile)
 {
-	const struct agg_totals *from = &analysis->sites.totals;
+	const struct agg_totals *from = &analysis->totals;
 	const struct replay_figures *figures = &analysis->figures;
 	uint64_t lost = profile->damage.lost_events + analysis->reader->unrecorded_events;
 	uint64_t rss = analysis->reader->header.peak_rss_bytes;
@@ -336,11 +338,11 @@ static int rank_sites(struct analysis *analysis, const struct profile *profile)
 	return 0;
 }
 
-static int take_curve_changes(void *context, const struct replay_change *changes, size_t count)
+static int take_curve_changes(void *context, const struct replay_batch *batch)
 {
 	struct analysis *analysis = context;
 
-	agg_curves_changes(&analysis->curves, changes, count);
+	agg_curves_changes(&analysis->curves, batch);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <zstd.h>
 
 #define BATCH		 1024
 #define PREFETCH_AHEAD	 12
@@ -35,6 +36,7 @@ struct replay {
 	const struct replay_consumer *consumer;
 	struct replay_figures *figures;
 	struct live_table live;
+	ZSTD_DCtx *zstd;
 	uint64_t *last_address; /* by thread: what it allocated last */
 	struct replay_stream *streams;
 	size_t stream_count;
@@ -45,16 +47,19 @@ struct replay {
 	size_t early_count;
 	struct replay_change batch[BATCH];
 	size_t batch_count;
+	bool batch_others; /* has changes that are not of the heap */
 };
 
 static int flush(struct replay *replay)
 {
-	size_t count = replay->batch_count;
+	struct replay_batch batch = {
+	    .changes = replay->batch, .count = replay->batch_count, .others = replay->batch_others};
 
 	replay->batch_count = 0;
-	if (count == 0)
+	replay->batch_others = false;
+	if (batch.count == 0)
 		return 0;
-	return replay->consumer->changes(replay->consumer->context, replay->batch, count);
+	return replay->consumer->changes(replay->consumer->context, &batch);
 }
 
 static inline struct replay_change *emit(struct replay *replay)
@@ -171,6 +176,7 @@ static int apply_other(struct replay *replay, const struct event *event)
 				      [EVENT_SAMPLE] = REPLAY_SAMPLE};
 	uint32_t site = 0;
 
+	replay->batch_others = true;
 	if (event->op == EVENT_MAP || event->op == EVENT_FAILED) {
 		int rc = callstack_site(replay->callstacks, event->stack, &site);
 
@@ -317,7 +323,11 @@ static int start(struct replay *replay)
 
 	if (rc != 0)
 		return rc;
-	rc = replay_streams_new(replay->reader, &replay->streams, &replay->stream_count);
+	replay->zstd = ZSTD_createDCtx();
+	if (replay->zstd == NULL)
+		return -ENOMEM;
+	rc = replay_streams_new(replay->reader, replay->zstd, &replay->streams,
+				&replay->stream_count);
 	if (rc != 0)
 		return rc;
 	replay->last_address = calloc((size_t)replay->reader->threads + 1, sizeof(uint64_t));
@@ -357,6 +367,7 @@ int replay_run(const struct trace_reader *reader, struct callstack_table *callst
 		rc = merge(replay);
 	figures->foreign_frees += replay->early_count;
 	replay_streams_free(replay->streams, replay->stream_count);
+	ZSTD_freeDCtx(replay->zstd);
 	live_table_fini(&replay->live);
 	free(replay->last_address);
 	free(replay->heap);

@@ -42,13 +42,20 @@ struct replay_change {
 	uint8_t reserved;
 };
 
+/* Changes in order of time; between two boundaries. A view that dies when the call returns. */
+struct replay_batch {
+	const struct replay_change *changes;
+	size_t count;
+	bool others; /* there are some besides ALLOCATE and FREE */
+};
+
 /* No boundary any more. */
 #define REPLAY_NEVER UINT64_MAX
 
 struct replay_consumer {
 	void *context;
 	/* Changes in order of time. Returns 0 or -errno, which ends the replay. */
-	int (*changes)(void *context, const struct replay_change *changes, size_t count);
+	int (*changes)(void *context, const struct replay_batch *batch);
 	/* Every change before tick `at` has been handed over. Returns the next boundary. */
 	uint64_t (*boundary)(void *context, uint64_t at);
 	uint64_t first_boundary; /* shifted tick, REPLAY_NEVER: none */

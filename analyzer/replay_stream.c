@@ -36,7 +36,8 @@ static void set_words(struct replay_stream *stream, const struct trace_ring_copy
 				 .merge_shift = merge_shift};
 }
 
-int replay_streams_new(const struct trace_reader *reader, struct replay_stream **out, size_t *count)
+int replay_streams_new(const struct trace_reader *reader, struct ZSTD_DCtx_s *zstd,
+		       struct replay_stream **out, size_t *count)
 {
 	const struct trace_events_info *info = reader->events;
 	const struct trace_events_info *end =
@@ -60,7 +61,8 @@ int replay_streams_new(const struct trace_reader *reader, struct replay_stream *
 			}
 			streams = larger;
 		}
-		streams[n] = (struct replay_stream){.ring = index, .segment = info};
+		streams[n] = (struct replay_stream){
+		    .ring = index, .segment = info, .buffers = {.zstd = zstd}};
 		while (info != end && info->ring == index)
 			info++;
 		streams[n].segment_end = info;

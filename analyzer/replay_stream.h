@@ -25,11 +25,12 @@ struct replay_stream {
 };
 
 /*
- * Makes one stream for each ring that has events. Returns 0 or -ENOMEM; replay_streams_free()
+ * Makes one stream for each ring that has events; all decompress with `zstd`, which the caller
+ * frees after them. Returns 0 or -ENOMEM; replay_streams_free()
  * releases all.
  */
-int replay_streams_new(const struct trace_reader *reader, struct replay_stream **streams,
-		       size_t *count);
+int replay_streams_new(const struct trace_reader *reader, struct ZSTD_DCtx_s *zstd,
+		       struct replay_stream **streams, size_t *count);
 void replay_streams_free(struct replay_stream *streams, size_t count);
 
 /*

@@ -10,6 +10,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zstd.h>
 
 #define EVENTS_MAX 20000
 
@@ -21,7 +22,7 @@ struct decoded {
 
 static void decode_payload(const uint8_t *payload, size_t bytes, struct decoded *out, int *rc)
 {
-	struct event_buffers buffers = {0};
+	struct event_buffers buffers = {.zstd = ZSTD_createDCtx()};
 	struct event_decoder decoder;
 	size_t n;
 
@@ -37,6 +38,7 @@ static void decode_payload(const uint8_t *payload, size_t bytes, struct decoded 
 		if (n == 0)
 			break;
 	}
+	ZSTD_freeDCtx(buffers.zstd);
 	event_buffers_fini(&buffers);
 }
 

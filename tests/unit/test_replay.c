@@ -21,13 +21,13 @@ struct seen {
 
 static struct seen seen;
 
-static int take(void *context, const struct replay_change *changes, size_t count)
+static int take(void *context, const struct replay_batch *batch)
 {
 	struct seen *into = context;
 
-	ck_assert_uint_le(into->count + count, CHANGES_MAX);
-	memcpy(into->changes + into->count, changes, count * sizeof(*changes));
-	into->count += count;
+	ck_assert_uint_le(into->count + batch->count, CHANGES_MAX);
+	memcpy(into->changes + into->count, batch->changes, batch->count * sizeof(*batch->changes));
+	into->count += batch->count;
 	return 0;
 }
 
