@@ -1,28 +1,26 @@
-#What the recorder 's unit tests need besides: the analyzer' s reader, to read what they write, and
-#twins under ThreadSanitizer, made of the recorder's sources, of those with threads.
-foreach (name test_preload_encode test_preload_trace_file)
-target_sources(${name} PRIVATE unit /
-	       preload_view.c) target_link_libraries(${name} PRIVATE analyzer) endforeach()
+# What the recorder's unit tests need besides: the analyzer's reader, to read what they write, and
+# of those with threads a twin under ThreadSanitizer, made of the recorder's sources.
+foreach(name test_preload_encode test_preload_trace_file)
+	target_sources(${name} PRIVATE unit/preload_view.c)
+	target_link_libraries(${name} PRIVATE analyzer)
+endforeach()
 
-    get_target_property(RECORDER_SOURCES preload_static SOURCES) list(
-	TRANSFORM RECORDER_SOURCES PREPEND "" REGEX
-					   "^/") add_library(preload_tsan STATIC EXCLUDE_FROM_ALL ${
-	RECORDER_SOURCES}) target_include_directories(preload_tsan PUBLIC ${PROJECT_SOURCE_DIR} /
-						      preload ${UNWIND_INCLUDE_DIRS})
-	target_link_libraries(preload_tsan PUBLIC memprof_flags - l
-			      : libzstd.a Threads::Threads ${CMAKE_DL_LIBS})
-	    target_compile_options(preload_tsan PUBLIC - fsanitize = thread - g - O1 - fno - omit -
-								     frame - pointer - Wno - tsan)
-		target_link_options(preload_tsan PUBLIC - fsanitize = thread)
+get_target_property(RECORDER_SOURCES preload_static SOURCES)
+add_library(preload_tsan STATIC EXCLUDE_FROM_ALL ${RECORDER_SOURCES})
+target_include_directories(preload_tsan PUBLIC ${PROJECT_SOURCE_DIR}/preload ${UNWIND_INCLUDE_DIRS})
+target_link_libraries(preload_tsan PUBLIC memprof_flags -l:libzstd.a Threads::Threads
+	${CMAKE_DL_LIBS})
+target_compile_options(preload_tsan PUBLIC -fsanitize=thread -g -O1 -fno-omit-frame-pointer
+	-Wno-tsan)
+target_link_options(preload_tsan PUBLIC -fsanitize=thread)
 
-		    foreach (module bootstrap ring encode trace_file) set(name test_preload_${
-			module} _tsan) add_executable(${name} unit / test_preload_${module}.c unit /
-						      preload_view.c)
-			set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${
-						  PROJECT_BINARY_DIR} /
-					      tests) target_link_libraries(${
-			    name} PRIVATE preload_tsan analyzer PkgConfig::CHECK ${TEST_SUPPORT})
-			    add_test(NAME unit.${name} COMMAND ${name})
-				set_tests_properties(unit.${name} PROPERTIES TIMEOUT 300 ENVIRONMENT
-						     "TSAN_OPTIONS=halt_on_error=1 exitcode=66")
-				    endforeach()
+foreach(module bootstrap ring encode trace_file)
+	set(name test_preload_${module}_tsan)
+	add_executable(${name} unit/test_preload_${module}.c unit/preload_view.c)
+	set_target_properties(${name} PROPERTIES
+		RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+	target_link_libraries(${name} PRIVATE preload_tsan analyzer PkgConfig::CHECK ${TEST_SUPPORT})
+	add_test(NAME unit.${name} COMMAND ${name})
+	set_tests_properties(unit.${name} PROPERTIES TIMEOUT 300
+		ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1 exitcode=66")
+endforeach()
