@@ -8,7 +8,7 @@ _Static_assert((MEMO_JOINS & (MEMO_JOINS - 1)) == 0, "hashes are masked by this"
 
 /* Positions begin after a first ring's worth: 0 is "none" and nothing is alive at first. */
 #define FIRST_POSITION MEMO_RECORDS
-#define LAST_POSITION  (UINT32_MAX - 2 * MEMO_RECORDS)
+#define LAST_POSITION  (INT32_MAX - 2 * MEMO_RECORDS) /* the top bit is others' to use */
 
 void memo_reset(struct memo *memo, uint32_t generation)
 {

@@ -40,10 +40,16 @@ static atomic_uint next_id;
 /* What the header's regions hold, closer at hand. */
 static _Atomic uint64_t regions[TRACE_REGIONS];
 
+/*
+ * Twice, because the parent stands in the upper bits: one multiplication would leave the lower bits
+ * of nodes that differ in it alike, and a pc may have tens of thousands of parents.
+ */
 static uint64_t hash_word(uint64_t word)
 {
 	word *= 0x9e3779b97f4a7c15U;
-	return word ^ word >> 29;
+	word ^= word >> 32;
+	word *= 0xff51afd7ed558ccdU;
+	return word >> 32;
 }
 
 static struct table *table_new(size_t slots)
@@ -273,6 +279,25 @@ uint32_t stacks_node(uint32_t parent, uintptr_t pc)
 	}
 	modules_note(pc);
 	return node_add(table, word);
+}
+
+bool stacks_frame(uint32_t id, uint32_t *parent, uintptr_t *pc)
+{
+	uint64_t *chunk = NULL;
+	uint64_t word = 0;
+
+	if (id / TRACE_NODES_CHUNK_WORDS < CHUNKS_MAX)
+		chunk = atomic_load_explicit(&chunks[id / TRACE_NODES_CHUNK_WORDS],
+					     memory_order_acquire);
+	if (chunk && id % TRACE_NODES_CHUNK_WORDS >= CHUNK_HEAD_WORDS)
+		word = __atomic_load_n(&chunk[id % TRACE_NODES_CHUNK_WORDS], __ATOMIC_ACQUIRE);
+	if (!word)
+		return false;
+	*parent = TRACE_NODE_PARENT(word);
+	*pc = TRACE_NODE_PC_LOW(word);
+	word = atomic_load_explicit(&regions[TRACE_NODE_REGION(word)], memory_order_relaxed);
+	*pc |= (uintptr_t)(uint32_t)word << 32; /* pc_high comes first in struct trace_region */
+	return true;
 }
 
 /* Everything anew: the first process, or the child of a fork with a file of its own. */

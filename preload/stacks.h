@@ -9,6 +9,7 @@
 #ifndef STACKS_H
 #define STACKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Makes the first table and chunk for the trace file now open. 0 or -errno. */
@@ -20,5 +21,8 @@ int stacks_init(void);
  * Returns 0 when there is no room for another node.
  */
 uint32_t stacks_node(uint32_t parent, uintptr_t pc);
+
+/* What node `id` is. Returns false when there is no such node. Any thread. */
+bool stacks_frame(uint32_t id, uint32_t *parent, uintptr_t *pc);
 
 #endif

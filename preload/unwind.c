@@ -3,15 +3,18 @@
 #include <string.h>
 
 #include "unwind_libunwind.h"
+#include "unwind_memo.h"
+#include "unwind_rule.h"
 
 /* The first is `auto`. */
 static const struct {
 	const char *name;
 	const struct unwind_backend *backend;
 } backends[] = {
-    {"auto", &unwind_libunwind},
+    {"auto", &unwind_memo},
     {"libunwind", &unwind_libunwind},
     {"fp", &unwind_fp},
+    {"verify", &unwind_verify},
 };
 
 const struct unwind_backend *unwind_find(const char *name)
@@ -24,6 +27,7 @@ const struct unwind_backend *unwind_find(const char *name)
 
 void unwind_forget(uintptr_t start, uintptr_t end)
 {
+	unwind_rules_forget(start, end);
 	/* Keyed on addresses alone and never flushed by itself (libunwind's Gtrace.c). */
 	if (libunwind.flush_cache)
 		libunwind.flush_cache(*libunwind.local_space, start, end);

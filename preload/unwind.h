@@ -46,6 +46,8 @@ void unwind_forget(uintptr_t start, uintptr_t end);
 
 extern const struct unwind_backend unwind_libunwind; /* libunwind's unw_backtrace */
 extern const struct unwind_backend unwind_fp;	     /* frame pointers, bounded */
+extern const struct unwind_backend unwind_memo;	     /* CFI rules and a memo of known stacks */
+extern const struct unwind_backend unwind_verify;    /* unwind_memo compared with libunwind */
 
 /* "auto", "libunwind", "fp", "verify" -> backend; NULL: no such. */
 const struct unwind_backend *unwind_find(const char *name);

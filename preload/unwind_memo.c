@@ -14,11 +14,12 @@
 #include "stacks.h"
 #include "unwind.h"
 #include "unwind_general.h"
+#include "unwind_memo.h"
 #include "unwind_step.h"
 
 #define DEPTH_MAX     1024 /* MEMPROF_DEPTH goes no higher */
 #define PIECES_MAX    24
-#define REWALK_BREAKS 32 /* every so many broken chains, a walk is kept as one run of its own */
+#define REWALK_BREAKS 128 /* every so many broken chains, a walk is kept as one run of its own */
 
 struct fresh {
 	struct unwind_frame frame;
@@ -58,6 +59,8 @@ struct state {
 	};
 	struct fresh fresh[DEPTH_MAX];
 };
+
+_Static_assert(sizeof(struct state) <= UNWIND_MEMO_STATE_BYTES, "the verifier makes room for it");
 
 static int init(void)
 {
@@ -273,42 +276,66 @@ static uint32_t fresh_node(struct state *state, const struct piece *piece, uint3
 	return outer;
 }
 
-/* Collects the frames of a chain up to `last` (0: to its end) in state->positions. */
-static unsigned collect(struct state *state, memo_position position, memo_position last)
+#define RUN_ENTRY                                                                                  \
+	0x80000000U /* of a collected position: the first frame of its run in the chain            \
+		     */
+
+/*
+ * Collects the frames of a chain up to `last` (0: to its end) in state->positions, or only those
+ * inside a later run for which the join with *outer is known; *outer is then that join's id.
+ */
+static unsigned collect(struct state *state, memo_position position, memo_position last,
+			uint32_t *outer)
 {
+	uint32_t entry = RUN_ENTRY;
 	unsigned count = 0;
 
-	for (;;) {
+	while (count < DEPTH_MAX) {
 		const struct memo_meta *meta = memo_meta_at(&state->memo, position);
+		uint32_t node = 0;
 
 		if (meta->kind == MEMO_LINK) {
 			position = meta->link;
+			entry = RUN_ENTRY;
+			if (last)
+				node = memo_join_find(&state->memo, position, last, *outer);
+			if (node) {
+				*outer = node;
+				break;
+			}
 			continue;
 		}
-		if (meta->kind != MEMO_CHECK)
-			state->positions[count++] = position;
-		if (position == last || meta->kind == MEMO_END || count == DEPTH_MAX)
-			return count;
+		if (meta->kind != MEMO_CHECK) {
+			state->positions[count++] = position | entry;
+			entry = 0;
+		}
+		if (position == last || meta->kind == MEMO_END)
+			break;
 		position++;
 	}
+	return count;
 }
 
-/* Interns a chain's frames up to `last` (0: all, and keeps their ids with them). */
+/* Interns a chain's frames up to `last`, keeping joins; `last` 0: all, keeping ids. */
 static uint32_t intern_chain(struct state *state, memo_position first, memo_position last,
 			     uint32_t outer)
 {
-	unsigned count = collect(state, first, last);
+	struct memo *memo = &state->memo;
+	uint32_t node = outer;
+	unsigned count = collect(state, first, last, &node);
 
 	while (count-- > 0) {
-		memo_position position = state->positions[count];
+		memo_position position = state->positions[count] & ~RUN_ENTRY;
 
-		outer = stacks_node(outer, memo_check_at(&state->memo, position)->value);
-		if (!outer)
+		node = stacks_node(node, memo_check_at(memo, position)->value);
+		if (!node)
 			return 0;
 		if (!last)
-			memo_meta_at(&state->memo, position)->node = outer;
+			memo_meta_at(memo, position)->node = node;
+		else if (state->positions[count] & RUN_ENTRY)
+			memo_join_keep(memo, position, last, outer, node);
 	}
-	return outer;
+	return node;
 }
 
 static uint32_t chain_node(struct state *state, const struct piece *piece, uint32_t outer)
@@ -321,12 +348,7 @@ static uint32_t chain_node(struct state *state, const struct piece *piece, uint3
 		return node ? node : intern_chain(state, piece->first, 0, 0);
 	}
 	node = memo_join_find(memo, piece->first, piece->last, outer);
-	if (!node) {
-		node = intern_chain(state, piece->first, piece->last, outer);
-		if (node)
-			memo_join_keep(memo, piece->first, piece->last, outer, node);
-	}
-	return node;
+	return node ? node : intern_chain(state, piece->first, piece->last, outer);
 }
 
 /* Where the next record of a run goes, and what stands in it. */
