@@ -39,9 +39,29 @@ static const struct option option_table[] = {
 
 #define OPTION_COUNT (sizeof(option_table) / sizeof(option_table[0]))
 
-static void set_text(struct options *options, const struct option *option, const char *value)
+/* Copies of the values: programs write their title over the environment (setproctitle). */
+static char kept[8192];
+static size_t kept_bytes;
+
+static const char *keep(const char *value)
 {
-	*(const char **)((char *)options + option->offset) = value;
+	size_t bytes = strlen(value) + 1;
+	char *copy = kept + kept_bytes;
+
+	if (bytes > sizeof(kept) - kept_bytes)
+		return NULL;
+	kept_bytes += bytes;
+	return memcpy(copy, value, bytes);
+}
+
+/* false: longer than any path. */
+static bool set_text(struct options *options, const struct option *option, const char *value)
+{
+	const char *copy = keep(value);
+
+	if (copy)
+		*(const char **)((char *)options + option->offset) = copy;
+	return copy != NULL;
 }
 
 static void set_number(struct options *options, const struct option *option, uint64_t value)
@@ -51,6 +71,7 @@ static void set_number(struct options *options, const struct option *option, uin
 
 static void set_defaults(struct options *options)
 {
+	kept_bytes = 0;
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
 		const struct option *option = &option_table[i];
 
@@ -112,15 +133,9 @@ static bool set_value(struct options *options, const struct option *option, cons
 
 	switch (option->type) {
 	case OPTION_TEXT:
-		if (!*value)
-			return false;
-		set_text(options, option, value);
-		return true;
+		return *value && set_text(options, option, value);
 	case OPTION_CHOICE:
-		if (!is_choice(option->choices, value))
-			return false;
-		set_text(options, option, value);
-		return true;
+		return is_choice(option->choices, value) && set_text(options, option, value);
 	default:
 		if (!parse_number(value, option->type == OPTION_SIZE, &number))
 			return false;

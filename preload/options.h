@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct options {
-	const char *out;      /* MEMPROF_OUT: file name pattern; points into the environment */
+	const char *out;      /* MEMPROF_OUT: file name pattern; copied, for good */
 	const char *unwind;   /* MEMPROF_UNWIND */
 	const char *compress; /* MEMPROF_COMPRESS */
 	uint64_t depth;	      /* MEMPROF_DEPTH, frames */

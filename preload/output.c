@@ -56,6 +56,12 @@ static bool expand(struct name *name, const char *pattern, const struct process 
 	struct text text;
 
 	text_init(&text, name->path, sizeof(name->path));
+	/* A child may have gone elsewhere (daemon): its trace belongs beside its parent's. */
+	if (pattern[0] != '/' && process->first_cwd[0] == '/' &&
+	    strcmp(process->first_cwd, process->cwd) != 0) {
+		text_add(&text, process->first_cwd);
+		text_add(&text, "/");
+	}
 	for (; pattern && *pattern; pattern++) {
 		if (*pattern != '%') {
 			text_add_bytes(&text, pattern, 1);

@@ -99,6 +99,8 @@ void process_read(struct process *process)
 	got = SYS2(getcwd, process->cwd, sizeof(process->cwd));
 	if (got <= 0)
 		process->cwd[0] = 0;
+	if (!process->first_cwd[0])
+		memcpy(process->first_cwd, process->cwd, sizeof(process->first_cwd));
 	process->host[0] = 0;
 	if (SYS1(uname, &names) == 0)
 		memcpy(process->host, names.nodename, sizeof(process->host));

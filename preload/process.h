@@ -18,11 +18,13 @@ struct process {
 	char name[256];	    /* last part of the name it was started by; "" unknown */
 	char host[65];
 	char cwd[PATH_MAX];
-	char cmdline[64 * 1024]; /* arguments ended by NUL, cut to this */
+	char first_cwd[PATH_MAX]; /* where recording began: of the parent, after a fork */
+	char cmdline[64 * 1024];  /* arguments ended by NUL, cut to this */
 	size_t cmdline_bytes;
 };
 
-/* Fills `process` for the caller's process. Signal-safe, errno untouched. */
+/* Fills `process`, zeroed or from before a fork, for the caller's process. Signal-safe, errno
+ * untouched. */
 void process_read(struct process *process);
 
 /* Start time of process `pid`, as above; 0 when there is none. */
