@@ -168,7 +168,10 @@ static uint32_t table_find(struct table *table, uint64_t word)
 	return 0;
 }
 
-/* false: the neighbourhood is full; the node stays findable by nobody, which costs a duplicate. */
+/*
+ * false: the neighbourhood is full, and nobody will find the node. An id of 0 was left by one who
+ * never came to store it (a handler's longjmp).
+ */
 static bool table_add(struct table *table, uint64_t word, uint32_t id)
 {
 	uint64_t hash = hash_word(word);
@@ -183,8 +186,13 @@ static bool table_add(struct table *table, uint64_t word, uint32_t id)
 			atomic_fetch_add_explicit(&table->used, 1, memory_order_relaxed);
 			return true;
 		}
-		if (seen == word)
+		if (seen == word) {
+			uint32_t none = 0;
+
+			atomic_compare_exchange_strong_explicit(
+			    &slot->id, &none, id, memory_order_release, memory_order_relaxed);
 			return true;
+		}
 	}
 	return false;
 }
@@ -214,14 +222,18 @@ static void move_some(struct table *from, struct table *to)
 	atomic_flag_clear_explicit(&growing, memory_order_release);
 }
 
-/* At five eighths full a table of twice the size takes over. */
-static void grow_when_full(struct table *table)
+static bool is_full(struct table *table)
+{
+	return atomic_load_explicit(&table->used, memory_order_relaxed) * 8 >=
+	       (table->mask + 1) * 5;
+}
+
+/* A table of twice the size takes over, unless the last one to do so is still being filled. */
+static void grow(struct table *table)
 {
 	size_t slots = table->mask + 1;
 	struct table *bigger;
 
-	if (atomic_load_explicit(&table->used, memory_order_relaxed) * 8 < slots * 5)
-		return;
 	if (atomic_flag_test_and_set_explicit(&growing, memory_order_acquire))
 		return;
 	if (atomic_load_explicit(&current, memory_order_relaxed) != table)
@@ -240,13 +252,18 @@ static uint32_t node_add(struct table *table, uint64_t word)
 {
 	struct table *from = atomic_load_explicit(&old, memory_order_acquire);
 	uint32_t id;
+	bool added;
 
 	if (from && from != table)
 		move_some(from, table);
 	id = node_new(word);
 	if (id) {
-		table_add(table, word, id);
-		grow_when_full(table);
+		added = table_add(table, word, id);
+		if (!added || is_full(table))
+			grow(table);
+		/* A node that finds no place would be made anew at each of its events. */
+		if (!added)
+			table_add(atomic_load_explicit(&current, memory_order_acquire), word, id);
 	}
 	return id;
 }
@@ -256,7 +273,10 @@ static uint64_t node_word(uint32_t parent, uintptr_t pc)
 {
 	unsigned code = region_code((uint32_t)((uint64_t)pc >> 32), modules_epoch(pc));
 
-	return code == TRACE_REGION_WIDE ? 0 : TRACE_NODE(parent, code, (uint32_t)pc);
+	if (code != TRACE_REGION_WIDE)
+		return TRACE_NODE(parent, code, (uint32_t)pc);
+	__atomic_fetch_or(&trace_file_header()->flags, TRACE_FLAG_NODES_FULL, __ATOMIC_RELAXED);
+	return 0;
 }
 
 uint32_t stacks_node(uint32_t parent, uintptr_t pc)
