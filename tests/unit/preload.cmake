@@ -14,7 +14,7 @@ target_compile_options(preload_tsan PUBLIC -fsanitize=thread -g -O1 -fno-omit-fr
 	-Wno-tsan)
 target_link_options(preload_tsan PUBLIC -fsanitize=thread)
 
-foreach(module bootstrap ring encode trace_file)
+foreach(module bootstrap ring encode trace_file stacks)
 	set(name test_preload_${module}_tsan)
 	add_executable(${name} unit/test_preload_${module}.c unit/preload_view.c)
 	set_target_properties(${name} PROPERTIES
