@@ -69,11 +69,24 @@ int event_buffers_reserve(struct event_buffers *buffers, size_t bytes)
 	return reserve(&buffers->payload, &buffers->payload_capacity, bytes + EVENT_DECODE_PADDING);
 }
 
+static int reserve_columns(struct event_buffers *buffers, size_t bytes)
+{
+	size_t had = buffers->columns_capacity;
+	int rc;
+
+	if (bytes > had && bytes - had > buffers->shared->room)
+		return -EINVAL;
+	rc = reserve(&buffers->columns, &buffers->columns_capacity, bytes);
+	buffers->shared->room -= buffers->columns_capacity - had;
+	return rc;
+}
+
 void event_buffers_fini(struct event_buffers *buffers)
 {
 	free(buffers->payload);
 	free(buffers->columns);
-	*buffers = (struct event_buffers){0};
+	buffers->shared->room += buffers->columns_capacity;
+	*buffers = (struct event_buffers){.shared = buffers->shared};
 }
 
 int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buffers, size_t bytes,
@@ -91,12 +104,11 @@ int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buff
 	if (head.tick_shift > merge_shift || head.column_bytes[TRACE_COLUMN_KIND] != head.events)
 		return -EINVAL;
 	if (head.compression == TRACE_COMPRESSION_ZSTD) {
-		int rc = reserve(&buffers->columns, &buffers->columns_capacity,
-				 total + EVENT_DECODE_PADDING);
+		int rc = reserve_columns(buffers, total + EVENT_DECODE_PADDING);
 
 		if (rc != 0)
 			return rc;
-		if (ZSTD_decompressDCtx(buffers->zstd, buffers->columns, total, columns,
+		if (ZSTD_decompressDCtx(buffers->shared->zstd, buffers->columns, total, columns,
 					bytes - sizeof(head)) != total)
 			return -EINVAL;
 		columns = buffers->columns;

@@ -56,13 +56,23 @@ struct event_decoder {
 	unsigned widen; /* merge shift less the segment's own */
 };
 
+/*
+ * What all streams of a replay share. A small file may claim many segments that decompress to
+ * much; `room` bounds what all columns together may take, far above what any recording needs.
+ */
+struct event_shared {
+	struct ZSTD_DCtx_s *zstd;
+	size_t room; /* bytes */
+};
+#define EVENT_SHARED_ROOM ((size_t)2 << 30)
+
 /* Buffers of one stream, used again for each segment; event_buffers_fini() frees them. */
 struct event_buffers {
 	uint8_t *payload;
 	size_t payload_capacity;
 	uint8_t *columns;
 	size_t columns_capacity;
-	struct ZSTD_DCtx_s *zstd; /* not owned: streams may share one */
+	struct event_shared *shared; /* not owned */
 };
 
 /*

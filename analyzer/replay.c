@@ -36,7 +36,7 @@ struct replay {
 	const struct replay_consumer *consumer;
 	struct replay_figures *figures;
 	struct live_table live;
-	ZSTD_DCtx *zstd;
+	struct event_shared shared;
 	uint64_t *last_address; /* by thread: what it allocated last */
 	struct replay_stream *streams;
 	size_t stream_count;
@@ -323,10 +323,11 @@ static int start(struct replay *replay)
 
 	if (rc != 0)
 		return rc;
-	replay->zstd = ZSTD_createDCtx();
-	if (replay->zstd == NULL)
+	replay->shared.room = EVENT_SHARED_ROOM;
+	replay->shared.zstd = ZSTD_createDCtx();
+	if (replay->shared.zstd == NULL)
 		return -ENOMEM;
-	rc = replay_streams_new(replay->reader, replay->zstd, &replay->streams,
+	rc = replay_streams_new(replay->reader, &replay->shared, &replay->streams,
 				&replay->stream_count);
 	if (rc != 0)
 		return rc;
@@ -367,7 +368,7 @@ int replay_run(const struct trace_reader *reader, struct callstack_table *callst
 		rc = merge(replay);
 	figures->foreign_frees += replay->early_count;
 	replay_streams_free(replay->streams, replay->stream_count);
-	ZSTD_freeDCtx(replay->zstd);
+	ZSTD_freeDCtx(replay->shared.zstd);
 	live_table_fini(&replay->live);
 	free(replay->last_address);
 	free(replay->heap);

@@ -36,7 +36,7 @@ static void set_words(struct replay_stream *stream, const struct trace_ring_copy
 				 .merge_shift = merge_shift};
 }
 
-int replay_streams_new(const struct trace_reader *reader, struct ZSTD_DCtx_s *zstd,
+int replay_streams_new(const struct trace_reader *reader, struct event_shared *shared,
 		       struct replay_stream **out, size_t *count)
 {
 	const struct trace_events_info *info = reader->events;
@@ -62,7 +62,7 @@ int replay_streams_new(const struct trace_reader *reader, struct ZSTD_DCtx_s *zs
 			streams = larger;
 		}
 		streams[n] = (struct replay_stream){
-		    .ring = index, .segment = info, .buffers = {.zstd = zstd}};
+		    .ring = index, .segment = info, .buffers = {.shared = shared}};
 		while (info != end && info->ring == index)
 			info++;
 		streams[n].segment_end = info;

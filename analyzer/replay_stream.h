@@ -25,11 +25,11 @@ struct replay_stream {
 };
 
 /*
- * Makes one stream for each ring that has events; all decompress with `zstd`, which the caller
- * frees after them. Returns 0 or -ENOMEM; replay_streams_free()
+ * Makes one stream for each ring that has events; all use `shared`, which must
+ * outlive them. Returns 0 or -ENOMEM; replay_streams_free()
  * releases all.
  */
-int replay_streams_new(const struct trace_reader *reader, struct ZSTD_DCtx_s *zstd,
+int replay_streams_new(const struct trace_reader *reader, struct event_shared *shared,
 		       struct replay_stream **streams, size_t *count);
 void replay_streams_free(struct replay_stream *streams, size_t count);
 

@@ -22,7 +22,8 @@ struct decoded {
 
 static void decode_payload(const uint8_t *payload, size_t bytes, struct decoded *out, int *rc)
 {
-	struct event_buffers buffers = {.zstd = ZSTD_createDCtx()};
+	struct event_shared shared = {.zstd = ZSTD_createDCtx(), .room = EVENT_SHARED_ROOM};
+	struct event_buffers buffers = {.shared = &shared};
 	struct event_decoder decoder;
 	size_t n;
 
@@ -38,8 +39,9 @@ static void decode_payload(const uint8_t *payload, size_t bytes, struct decoded 
 		if (n == 0)
 			break;
 	}
-	ZSTD_freeDCtx(buffers.zstd);
 	event_buffers_fini(&buffers);
+	ck_assert_uint_eq(shared.room, EVENT_SHARED_ROOM);
+	ZSTD_freeDCtx(shared.zstd);
 }
 
 /* The payload of the only EVENTS segment of a builder; the caller frees. */
