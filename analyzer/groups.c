@@ -1,6 +1,6 @@
 /*
- * Sites are sorted by name and then by rank, so members of a group are neighbours and the first is
- * its best; the sums are then sorted by rank.
+ * One pass puts each site into the group of its name, by a hash table, and keeps the best member's
+ * stack; only the sums, a few hundred of them, are then sorted by rank.
  */
 #include "groups.h"
 
@@ -8,10 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct by_name {
-	const struct profile *profile;
-	enum ranking_metric metric;
-};
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 static int compare_strings(const char *a, const char *b)
 {
@@ -48,26 +46,30 @@ static int compare_frames(const struct profile_frame *a, const struct profile_fr
 	return order;
 }
 
-static int compare_names(const struct profile_site *a, const struct profile_site *b,
-			 const struct by_name *how)
+/* Whether two sites are of one group: the same name and, for leaks, as sure. */
+static bool same_group(const struct profile_site *a, const struct profile_site *b,
+		       enum ranking_metric metric)
 {
-	int order = compare_frames(name_frame(&a->stack), name_frame(&b->stack));
-
-	if (!order && how->metric == RANKING_LEAK)
-		order = (int)ranking_suspicion(b) - (int)ranking_suspicion(a);
-	return order;
+	return compare_frames(name_frame(&a->stack), name_frame(&b->stack)) == 0 &&
+	       (metric != RANKING_LEAK || ranking_suspicion(a) == ranking_suspicion(b));
 }
 
-static int compare_indices(const void *left, const void *right, void *data)
+static uint64_t hash_text(const char *text, uint64_t seed)
 {
-	const struct by_name *how = data;
-	uint32_t at_a = *(const uint32_t *)left, at_b = *(const uint32_t *)right;
-	const struct profile_site *a = &how->profile->sites[at_a], *b = &how->profile->sites[at_b];
-	int order = compare_names(a, b, how);
+	return text ? XXH3_64bits_withSeed(text, strlen(text), seed) : seed + 1;
+}
 
-	if (!order)
-		order = ranking_compare(a, b, how->metric);
-	return order ? order : compare_numbers(at_a, at_b);
+static uint64_t hash_group(const struct profile_site *site, enum ranking_metric metric)
+{
+	const struct profile_frame *frame = name_frame(&site->stack);
+	uint64_t seed = metric == RANKING_LEAK ? ranking_suspicion(site) : 0;
+
+	if (!frame)
+		return seed;
+	seed = seed << 32 | frame->line;
+	if (!frame->function)
+		seed ^= frame->offset * 0x9e3779b97f4a7c15ULL;
+	return hash_text(frame->function, seed);
 }
 
 static int compare_groups(const void *left, const void *right, void *data)
@@ -79,13 +81,18 @@ static int compare_groups(const void *left, const void *right, void *data)
 	return order ? order : compare_numbers(b->members, a->members);
 }
 
-static void add(struct group *group, const struct profile_site *site)
+static void add(struct group *group, const struct profile_site *site, enum ranking_metric metric)
 {
 	struct profile_site *sum = &group->sum;
 
 	if (group->members++ == 0) {
 		*sum = *site;
+		group->best = site;
 		return;
+	}
+	if (ranking_compare(site, group->best, metric) < 0) {
+		group->best = site;
+		sum->stack = site->stack;
 	}
 	sum->allocations += site->allocations;
 	sum->bytes += site->bytes;
@@ -106,32 +113,51 @@ static void add(struct group *group, const struct profile_site *site)
 		sum->verdict = site->verdict;
 }
 
+/* The site's group, made when it is the first of its name. `slots` holds numbers of groups plus 1.
+ */
+static struct group *find(struct groups *groups, uint32_t *slots, size_t mask,
+			  const struct profile_site *site, enum ranking_metric metric)
+{
+	size_t at = hash_group(site, metric) & mask;
+
+	while (slots[at]) {
+		struct group *group = &groups->groups[slots[at] - 1];
+
+		if (same_group(&group->sum, site, metric))
+			return group;
+		at = (at + 1) & mask;
+	}
+	groups->groups[groups->count].members = 0;
+	slots[at] = (uint32_t)++groups->count;
+	return &groups->groups[groups->count - 1];
+}
+
 int groups_init(struct groups *groups, const struct profile *profile, enum ranking_metric metric,
 		bool by_stack)
 {
-	struct by_name how = {.profile = profile, .metric = metric};
-	size_t count = profile->site_count;
-	uint32_t *order = malloc((count + 1) * sizeof(*order));
+	size_t count = profile->site_count, slot_count = 16;
+	uint32_t *slots;
 
+	while (slot_count < count * 2)
+		slot_count *= 2;
+	slots = calloc(slot_count, sizeof(*slots));
 	groups->count = 0;
 	groups->groups = malloc((count + 1) * sizeof(*groups->groups));
-	if (!order || !groups->groups) {
-		free(order);
+	if (!slots || !groups->groups) {
+		free(slots);
 		groups_fini(groups);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < count; i++)
-		order[i] = (uint32_t)i;
-	qsort_r(order, count, sizeof(*order), compare_indices, &how);
 	for (size_t i = 0; i < count; i++) {
-		const struct profile_site *site = &profile->sites[order[i]];
+		struct group *group = &groups->groups[groups->count];
 
-		if (i == 0 || by_stack ||
-		    compare_names(&profile->sites[order[i - 1]], site, &how) != 0)
+		if (by_stack)
 			groups->groups[groups->count++].members = 0;
-		add(&groups->groups[groups->count - 1], site);
+		else
+			group = find(groups, slots, slot_count - 1, &profile->sites[i], metric);
+		add(group, &profile->sites[i], metric);
 	}
-	free(order);
+	free(slots);
 	qsort_r(groups->groups, groups->count, sizeof(*groups->groups), compare_groups, &metric);
 	return 0;
 }

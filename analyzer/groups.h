@@ -16,6 +16,7 @@
 struct group {
 	struct profile_site sum; /* figures of all members; stack of the one with most to show */
 	size_t members;
+	const struct profile_site *best; /* whose stack that is */
 };
 
 struct groups {
