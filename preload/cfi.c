@@ -184,7 +184,9 @@ static int parse_cie(const struct cfi_module *module, uintptr_t at, struct cfi_f
 		return -EINVAL;
 	fde->cie_program = reader.at;
 	fde->cie_program_end = reader.end;
-	return reader.bad || fde->ra_register != ARCH_CFI_RA ? -EINVAL : 0;
+	if (!reader.bad && fde->ra_register != ARCH_CFI_RA)
+		return -ENOTSUP;
+	return reader.bad ? -EINVAL : 0;
 }
 
 int cfi_parse_fde(const struct cfi_module *module, uintptr_t at, struct cfi_fde *fde)
@@ -196,8 +198,11 @@ int cfi_parse_fde(const struct cfi_module *module, uintptr_t at, struct cfi_fde 
 		return -EINVAL;
 	uintptr_t field = (uintptr_t)reader.at;
 	uint32_t back = cfi_u32(&reader);
-	if (reader.bad || back == 0 || parse_cie(module, field - back, fde) != 0)
+	if (reader.bad || back == 0)
 		return -EINVAL;
+	int error = parse_cie(module, field - back, fde);
+	if (error)
+		return error;
 	fde->pc_start = read_pointer(&reader, fde->pointer_encoding, 0);
 	uintptr_t range = read_format(&reader, fde->pointer_encoding);
 	fde->pc_end = fde->pc_start + range;

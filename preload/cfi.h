@@ -65,10 +65,13 @@ struct cfi_row {
 	struct cfi_place place[ARCH_CFI_REGISTERS];
 };
 
-/* The FDE that covers `pc`. 0, -ENOENT: the module has none for it, -EINVAL: broken or unknown. */
+/*
+ * The FDE that covers `pc`. 0, -ENOENT: the module has none for it, -EINVAL: broken or unknown,
+ * -ENOTSUP: its return address is in an unusual register (aarch64's TLS descriptor functions).
+ */
 int cfi_find(const struct cfi_module *module, uintptr_t pc, struct cfi_fde *fde);
 
-/* The FDE whose length field is at `at`, in a module's .eh_frame. 0 or -EINVAL. */
+/* The FDE whose length field is at `at`, in a module's .eh_frame. 0 or as cfi_find. */
 int cfi_parse_fde(const struct cfi_module *module, uintptr_t at, struct cfi_fde *fde);
 
 /* The row in force at `pc`, which the FDE covers. 0 or -EINVAL (an instruction we do not know). */

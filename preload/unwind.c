@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "unwind_libunwind.h"
-#include "unwind_memo.h"
 #include "unwind_rule.h"
 
 /* The first is `auto`. */

@@ -111,6 +111,12 @@ static bool find_cfa(const struct cfi_module *module, const struct cfi_row *row,
 	       cfi_evaluate(context, bytes, length, false, 0, &context->cfa) == 0;
 }
 
+/* What may be read above sp. Where earlier walks had no need of more, it is looked at again. */
+static uintptr_t find_top(struct stack_bounds *bounds, uintptr_t sp)
+{
+	return stack_bounds_extend(bounds, sp, stack_bounds_top(bounds, sp));
+}
+
 /* Takes over the caller's registers; a frame further in than its callee is on another stack. */
 static bool move_to(struct cursor *cursor, const uintptr_t *registers, uintptr_t pc,
 		    bool signal_frame)
@@ -122,7 +128,7 @@ static bool move_to(struct cursor *cursor, const uintptr_t *registers, uintptr_t
 	if (sp <= cursor->registers[ARCH_CFI_SP] || sp > cursor->top) {
 		if (!signal_frame || cursor->switches++ == STACK_SWITCH_MAX)
 			return false;
-		cursor->top = stack_bounds_top(cursor->bounds, sp);
+		cursor->top = find_top(cursor->bounds, sp);
 	}
 	for (unsigned i = 0; i < ARCH_CFI_REGISTERS; i++)
 		cursor->registers[i] = registers[i];
@@ -196,7 +202,7 @@ __attribute__((noinline)) unsigned unwind_general(struct stack_bounds *bounds, u
 
 	CAPTURE(&cursor);
 	cursor.interrupted = true; /* pc is exact */
-	cursor.top = stack_bounds_top(bounds, cursor.registers[ARCH_CFI_SP]);
+	cursor.top = find_top(bounds, cursor.registers[ARCH_CFI_SP]);
 	while (cursor.pc != pc || cursor.registers[ARCH_CFI_SP] != sp)
 		if (steps-- == 0 || !step(&cursor))
 			return 0;

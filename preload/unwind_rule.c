@@ -1,8 +1,6 @@
 #include "unwind_rule.h"
 #include "cfi.h"
-#include "pages.h"
 #include <dlfcn.h>
-#include <errno.h>
 #include <link.h>
 
 #define PAIRS		   (1u << UNWIND_RULE_SET_BITS)
@@ -10,16 +8,9 @@
 #define RULE_MASK	   ((1ULL << UNWIND_RULE_BITS) - 1)
 #define HASH_INVERSE_STEPS 5
 
-_Atomic uint64_t (*unwind_rules)[2];
+_Atomic uint64_t unwind_rules[UNWIND_RULE_PAIRS][2];
 _Atomic uint32_t unwind_generation;
 static _Atomic uint64_t rules_made; /* relaxed: a figure */
-
-int unwind_rules_init(void)
-{
-	if (!unwind_rules)
-		unwind_rules = pages_map(PAIRS * sizeof *unwind_rules);
-	return unwind_rules ? 0 : -ENOMEM;
-}
 
 uint64_t unwind_rules_made(void)
 {
@@ -219,11 +210,9 @@ static uintptr_t unhash(uint64_t hash)
 
 void unwind_rules_forget(uintptr_t start, uintptr_t end)
 {
-	if (!unwind_rules)
-		return;
 	atomic_fetch_add_explicit(&unwind_generation, 1, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst);
-	for (uint64_t set = 0; set < PAIRS; set++) {
+	for (uint64_t set = 0; set < UNWIND_RULE_PAIRS; set++) {
 		for (int way = 0; way < 2; way++) {
 			_Atomic uint64_t *entry = &unwind_rules[set][way];
 			uint64_t word = atomic_load_explicit(entry, memory_order_relaxed);

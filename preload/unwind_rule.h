@@ -56,19 +56,17 @@ static inline uintptr_t unwind_rule_fp(unwind_rule rule)
 }
 
 #define UNWIND_RULE_SET_BITS 13 /* 8192 pairs: 128 KiB, touched as it fills */
+#define UNWIND_RULE_PAIRS    (1U << UNWIND_RULE_SET_BITS)
 #define UNWIND_RULE_TAG_BITS (48 - UNWIND_RULE_SET_BITS)
 
 /* Atomic, relaxed: a word says all there is to know, and points to nothing. */
-extern _Atomic uint64_t (*unwind_rules)[2];
+extern _Atomic uint64_t unwind_rules[UNWIND_RULE_PAIRS][2];
 
 /* Bijective on 48 bits (an odd factor), with its best bits on top. */
 static inline uint64_t unwind_rule_hash(uintptr_t pc)
 {
 	return (pc * 0x9e3779b97f4b) & 0xffffffffffff;
 }
-
-/* Takes memory for the cache. 0 or -ENOMEM. Before any other function of this module. */
-int unwind_rules_init(void);
 
 /* The slow half of unwind_rule_of: looks into CFI and caches what it says. */
 unwind_rule unwind_rule_miss(uintptr_t pc);

@@ -178,6 +178,8 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 	struct state *state = memory;
 	uint32_t id = unwind_memo.stack(state->memo, origin, max_depth, counts);
 
+	if (!libunwind.step) /* events from before init() */
+		return id;
 	if (max_depth > DEPTH_MAX)
 		max_depth = DEPTH_MAX;
 	state->our_count = frames_of(id, state->ours);
