@@ -11,6 +11,7 @@
 
 #define MODULES_MAX	4096
 #define RETIRED_MAX	256
+#define FOUND_SLOTS	256
 #define BUILD_ID_MAX	64
 #define PATH_POOL_BYTES (256 * 1024)
 
@@ -25,18 +26,20 @@ struct module {
 	atomic_bool ready; /* release after the fields above, acquire before them */
 };
 
-/* An address range some library left. `confirmed`: what lies there now was looked up since. */
+/*
+ * An address range some library left, perhaps with others beside it; `epoch` is the greatest that
+ * leaving gave it. All relaxed: an entry half made covers too little, as it did before.
+ */
 struct retired {
-	uintptr_t start, end;
+	_Atomic uintptr_t start, end;
 	atomic_uint epoch;
-	atomic_bool confirmed;
 };
 
 atomic_bool modules_any_unloaded;
 
 static struct module modules[MODULES_MAX];
-static atomic_uint module_count; /* relaxed; `ready` guards the entries */
-static atomic_uint last_found;	 /* a guess, checked */
+static atomic_uint module_count;	   /* relaxed; `ready` guards the entries */
+static atomic_ushort guesses[FOUND_SLOTS]; /* by page: guesses, checked */
 static struct retired retired[RETIRED_MAX];
 static atomic_uint retired_count;
 static atomic_uint last_epoch;
@@ -67,7 +70,8 @@ static bool is_usable(struct module *module)
 
 static struct module *find_live(uintptr_t pc)
 {
-	unsigned guess = atomic_load_explicit(&last_found, memory_order_relaxed);
+	atomic_ushort *slot = &guesses[(pc >> 12) % FOUND_SLOTS];
+	unsigned guess = atomic_load_explicit(slot, memory_order_relaxed);
 	unsigned count = known_count();
 
 	if (guess < count && is_usable(&modules[guess]) && covers(&modules[guess], pc))
@@ -75,7 +79,7 @@ static struct module *find_live(uintptr_t pc)
 	for (unsigned i = 0; i < count; i++) {
 		if (!is_usable(&modules[i]) || !covers(&modules[i], pc))
 			continue;
-		atomic_store_explicit(&last_found, i, memory_order_relaxed);
+		atomic_store_explicit(slot, (unsigned short)i, memory_order_relaxed);
 		return &modules[i];
 	}
 	return NULL;
@@ -196,14 +200,20 @@ static struct retired *find_retired(uintptr_t start, uintptr_t end)
 	return NULL;
 }
 
-static void confirm(uintptr_t start, uintptr_t end, uint32_t epoch)
+/* The epoch of what is loaded at `start` .. `end` now, if it was not known before: above that of
+ * all that ever lay there. 0: nothing did. */
+static uint32_t epoch_between(uintptr_t start, uintptr_t end)
 {
-	struct retired *place = find_retired(start, end);
+	unsigned count = atomic_load_explicit(&retired_count, memory_order_acquire);
+	uint32_t greatest = 0;
 
-	if (!place)
-		return;
-	atomic_store_explicit(&place->epoch, epoch, memory_order_relaxed);
-	atomic_store_explicit(&place->confirmed, true, memory_order_release);
+	for (unsigned i = 0; i < count && i < RETIRED_MAX; i++) {
+		uint32_t epoch = atomic_load_explicit(&retired[i].epoch, memory_order_relaxed);
+
+		if (start < retired[i].end && end > retired[i].start && epoch > greatest)
+			greatest = epoch;
+	}
+	return greatest;
 }
 
 /* A module seen before that came back to its place keeps its epoch, and the stacks their ids. */
@@ -215,7 +225,6 @@ static bool revive(const struct module *found)
 		if (!atomic_load_explicit(&modules[i].ready, memory_order_acquire) ||
 		    !is_same(&modules[i], found))
 			continue;
-		confirm(found->start, found->end, modules[i].epoch);
 		atomic_store_explicit(&modules[i].live, true, memory_order_relaxed);
 		return true;
 	}
@@ -225,7 +234,6 @@ static bool revive(const struct module *found)
 /* `found` has its range, bias and path; the rest is filled in here. */
 static void add_module(struct module *found, uint64_t tick)
 {
-	struct retired *place;
 	struct module *module;
 	unsigned index;
 
@@ -233,8 +241,7 @@ static void add_module(struct module *found, uint64_t tick)
 	read_mapped_headers(found);
 	if (revive(found))
 		return;
-	place = find_retired(found->start, found->end);
-	found->epoch = place ? atomic_load_explicit(&place->epoch, memory_order_relaxed) : 0;
+	found->epoch = epoch_between(found->start, found->end);
 	index = atomic_fetch_add_explicit(&module_count, 1, memory_order_relaxed);
 	if (index >= MODULES_MAX)
 		return;
@@ -248,7 +255,6 @@ static void add_module(struct module *found, uint64_t tick)
 	module->build_id_bytes = found->build_id_bytes;
 	module->epoch = found->epoch;
 	write_module(module, tick);
-	confirm(found->start, found->end, found->epoch);
 	atomic_store_explicit(&module->live, true, memory_order_relaxed);
 	atomic_store_explicit(&module->ready, true, memory_order_release);
 }
@@ -267,22 +273,14 @@ void modules_note(uintptr_t pc)
 {
 	struct dl_find_object object;
 	struct module found = {0};
-	struct retired *place;
 
-	if (find_live(pc))
+	if (find_live(pc) || !look_up(pc, &object))
 		return;
-	if (look_up(pc, &object)) {
-		found.start = (uintptr_t)object.dlfo_map_start;
-		found.end = (uintptr_t)object.dlfo_map_end;
-		found.bias = object.dlfo_link_map->l_addr;
-		found.path = path_or_executable(object.dlfo_link_map->l_name);
-		add_module(&found, clock_ticks());
-		return;
-	}
-	/* Code outside any file: nothing to tell, but what lay here before is gone. */
-	place = find_retired(pc, pc + 1);
-	if (place)
-		atomic_store_explicit(&place->confirmed, true, memory_order_release);
+	found.start = (uintptr_t)object.dlfo_map_start;
+	found.end = (uintptr_t)object.dlfo_map_end;
+	found.bias = object.dlfo_link_map->l_addr;
+	found.path = path_or_executable(object.dlfo_link_map->l_name);
+	add_module(&found, clock_ticks());
 }
 
 static int note_loaded(struct dl_phdr_info *info, size_t bytes, void *unused)
@@ -337,18 +335,19 @@ void modules_forked(void)
 	}
 }
 
+/* What lives at `pc` knows its own epoch, which may be older than that of the place. */
 uint32_t modules_epoch(uintptr_t pc)
 {
-	struct retired *place;
+	struct module *module;
 
 	if (!atomic_load_explicit(&modules_any_unloaded, memory_order_acquire))
 		return 0;
-	place = find_retired(pc, pc + 1);
-	if (!place)
-		return 0;
-	if (!atomic_load_explicit(&place->confirmed, memory_order_acquire))
+	module = find_live(pc);
+	if (!module) {
 		modules_note(pc);
-	return atomic_load_explicit(&place->epoch, memory_order_relaxed);
+		module = find_live(pc);
+	}
+	return module ? module->epoch : epoch_between(pc, pc + 1);
 }
 
 /* A new epoch for the range. Over-broad ranges are harmless: the reader takes the greatest epoch
@@ -372,8 +371,7 @@ static void retire(uintptr_t start, uintptr_t end)
 		place->start = start;
 	if (end > place->end)
 		place->end = end;
-	atomic_store_explicit(&place->epoch, epoch, memory_order_relaxed);
-	atomic_store_explicit(&place->confirmed, false, memory_order_release);
+	atomic_store_explicit(&place->epoch, epoch, memory_order_release);
 	atomic_store_explicit(&modules_any_unloaded, true, memory_order_release);
 }
 
