@@ -5,7 +5,7 @@
 
 #include "../../analyzer/trace_reader.h"
 
-#define FIRST(count) ((count) < 64 ? (count) : 64)
+#define FIRST(count) ((count) < 1024 ? (count) : 1024)
 
 static void copy(const struct trace_reader *reader, struct view *view)
 {

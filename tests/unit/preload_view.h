@@ -25,8 +25,8 @@ struct view {
 	size_t rings;
 	size_t unloads;
 	size_t modules;
-	struct view_module module[64]; /* the first ones */
-	struct trace_unload unload[64];
+	struct view_module module[1024]; /* the first ones */
+	struct trace_unload unload[1024];
 };
 
 /* Returns 0 or -errno, and says why on stderr. */
