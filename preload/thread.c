@@ -26,7 +26,9 @@ enum {
 	STATE_CLAIMED, /* a new thread is looking whether it may have it */
 };
 
-__thread struct thread_tls thread_tls __attribute__((tls_model("initial-exec")));
+__thread struct thread_tls thread_tls __attribute__((tls_model("initial-exec"))) = {
+    .generation = GENERATION_NONE,
+};
 
 static const volatile uint32_t generation_new = GENERATION_NEW;
 const volatile uint32_t *thread_generation = &generation_new;
@@ -74,7 +76,7 @@ static bool is_gone(uint32_t tid)
 	/* We have its number: the thread that had it before is gone. */
 	if (tid == own_tid())
 		return true;
-	return SYS3(tgkill, SYS0(getpid), tid, 0) < 0;
+	return SYS3(tgkill, SYS0(getpid), tid, 0) == -ESRCH;
 }
 
 static unsigned slots_used(void)
@@ -158,13 +160,22 @@ static struct thread *attach(struct thread_tls *tls)
 	return thread;
 }
 
+/* In a signal handler on a stack of its own, which says nothing about the guarded frame's. */
+static bool is_on_other_stack(uintptr_t guard)
+{
+	stack_t stack;
+
+	return SYS2(sigaltstack, NULL, &stack) == 0 && (stack.ss_flags & SS_ONSTACK) &&
+	       guard - (uintptr_t)stack.ss_sp >= stack.ss_size;
+}
+
 /*
  * A guard that is set means we are inside another hook, unless that hook's frame is gone: stacks
  * grow down, so a frame at or above the guarded one has outlived it.
  */
 static bool guard_is_stale(uintptr_t guard, uintptr_t frame)
 {
-	return frame >= guard && frame - guard < STACK_DISTANCE_MAX;
+	return frame >= guard && frame - guard < STACK_DISTANCE_MAX && !is_on_other_stack(guard);
 }
 
 struct thread *thread_enter_slowly(uintptr_t frame)

@@ -18,6 +18,7 @@
 #define GENERATION_FORKED 0 /* what the kernel leaves of it in a child (MADV_WIPEONFORK) */
 #define GENERATION_OFF	  UINT32_MAX
 #define GENERATION_NEW	  (UINT32_MAX - 1)
+#define GENERATION_NONE	  (UINT32_MAX - 2) /* of a thread that never recorded: equals none */
 
 struct thread {
 	struct ring ring;
