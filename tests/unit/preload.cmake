@@ -1,6 +1,7 @@
 # What the recorder's unit tests need besides: the analyzer's reader, to read what they write, and
 # of those with threads a twin under ThreadSanitizer, made of the recorder's sources.
-foreach(name test_preload_encode test_preload_trace_file test_preload_modules)
+foreach(name test_preload_encode test_preload_trace_file test_preload_modules
+	test_preload_record)
 	target_sources(${name} PRIVATE unit/preload_view.c)
 	target_link_libraries(${name} PRIVATE analyzer)
 endforeach()
@@ -25,7 +26,7 @@ target_compile_options(preload_tsan PUBLIC -fsanitize=thread -g -O1 -fno-omit-fr
 	-Wno-tsan)
 target_link_options(preload_tsan PUBLIC -fsanitize=thread)
 
-foreach(module bootstrap ring encode trace_file stacks)
+foreach(module bootstrap ring encode trace_file stacks record)
 	set(name test_preload_${module}_tsan)
 	add_executable(${name} unit/test_preload_${module}.c unit/preload_view.c)
 	set_target_properties(${name} PROPERTIES
