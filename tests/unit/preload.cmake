@@ -23,7 +23,7 @@ target_include_directories(preload_tsan PUBLIC ${PROJECT_SOURCE_DIR}/preload ${U
 target_link_libraries(preload_tsan PUBLIC memprof_flags -l:libzstd.a Threads::Threads
 	${CMAKE_DL_LIBS})
 target_compile_options(preload_tsan PUBLIC -fsanitize=thread -g -O1 -fno-omit-frame-pointer
-	-Wno-tsan)
+	$<$<C_COMPILER_ID:GNU>:-Wno-tsan>)
 target_link_options(preload_tsan PUBLIC -fsanitize=thread)
 
 foreach(module bootstrap ring encode trace_file stacks record)
