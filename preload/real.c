@@ -41,6 +41,17 @@ void real_find(void)
 	errno = saved_errno;
 }
 
+/* A program without libstdc++ that asks for operator new weakly gets ours, and finds only ours. */
+static void *unless_ours(void *found)
+{
+	Dl_info there, here;
+
+	if (found && dladdr(found, &there) && dladdr(&real, &here) &&
+	    there.dli_fbase == here.dli_fbase)
+		return NULL;
+	return found;
+}
+
 void *real_find_for(const char *name, void *caller)
 {
 	void *found = dlsym(RTLD_NEXT, name);
@@ -53,7 +64,7 @@ void *real_find_for(const char *name, void *caller)
 	library = dlopen(map->l_name, RTLD_NOLOAD | RTLD_LAZY);
 	if (!library)
 		return NULL;
-	found = dlsym(library, name);
+	found = unless_ours(dlsym(library, name));
 	real.dlclose(library);
 	return found;
 }

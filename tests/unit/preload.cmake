@@ -36,3 +36,9 @@ foreach(module bootstrap ring encode trace_file stacks record)
 	set_tests_properties(unit.${name} PROPERTIES TIMEOUT 300
 		ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1 exitcode=66")
 endforeach()
+
+add_executable(preload_weak_new unit/preload_weak_new.c)
+target_link_options(preload_weak_new PRIVATE -Wl,-z,dynamic-undefined-weak)
+add_test(NAME unit.preload_weak_new COMMAND preload_weak_new)
+set_tests_properties(unit.preload_weak_new PROPERTIES TIMEOUT 30
+	ENVIRONMENT "LD_PRELOAD=$<TARGET_FILE:preload>;MEMPROF_OUT=weak_new.bin;MEMPROF_QUIET=1")
