@@ -262,9 +262,10 @@ void lifecycle_resume(void)
 	if (!paused || !generation)
 		return;
 	paused = false;
-	if (is_recording_here())
+	if (is_recording_here()) {
+		modules_unloaded(); /* dlclose went unnoticed meanwhile */
 		*generation = last_generation;
-	else if (*generation == GENERATION_FORKED)
+	} else if (*generation == GENERATION_FORKED)
 		lifecycle_forked();
 	else
 		begin();

@@ -1,7 +1,7 @@
 # What the recorder's unit tests need besides: the analyzer's reader, to read what they write, and
 # of those with threads a twin under ThreadSanitizer, made of the recorder's sources.
 foreach(name test_preload_encode test_preload_trace_file test_preload_modules
-	test_preload_record)
+	test_preload_record test_preload_lifecycle)
 	target_sources(${name} PRIVATE unit/preload_view.c)
 	target_link_libraries(${name} PRIVATE analyzer)
 endforeach()
@@ -11,11 +11,13 @@ foreach(size small large)
 	add_library(test_plugin_${size} MODULE unit/preload_plugin.c)
 	target_compile_definitions(test_plugin_${size} PRIVATE PLUGIN_${size})
 	target_link_options(test_plugin_${size} PRIVATE -Wl,--build-id=sha1)
-	add_dependencies(test_preload_modules test_plugin_${size})
 endforeach()
-target_compile_definitions(test_preload_modules PRIVATE
-	PLUGIN_SMALL="$<TARGET_FILE:test_plugin_small>"
-	PLUGIN_LARGE="$<TARGET_FILE:test_plugin_large>")
+foreach(name test_preload_modules test_preload_lifecycle)
+	add_dependencies(${name} test_plugin_small test_plugin_large)
+	target_compile_definitions(${name} PRIVATE
+		PLUGIN_SMALL="$<TARGET_FILE:test_plugin_small>"
+		PLUGIN_LARGE="$<TARGET_FILE:test_plugin_large>")
+endforeach()
 
 get_target_property(RECORDER_SOURCES preload_static SOURCES)
 add_library(preload_tsan STATIC EXCLUDE_FROM_ALL ${RECORDER_SOURCES})
