@@ -102,7 +102,7 @@ static void write_process(void)
 	    .host_bytes = (uint32_t)strlen(process.host),
 	    .cwd_bytes = (uint32_t)strlen(process.cwd),
 	};
-	char strings[2 * PATH_MAX + sizeof(process.host)];
+	static char strings[2 * PATH_MAX + sizeof(process.host)]; /* stacks may have 16 KiB */
 	struct text text;
 	size_t exe_bytes;
 	struct iovec pieces[4];

@@ -187,7 +187,7 @@ static int explain(int result, const char *path, char *error, size_t bytes)
 static int create_beside(const struct name *name, const struct process *process,
 			 const struct trace_header *fixed)
 {
-	struct name other;
+	static struct name other; /* stacks may have 16 KiB */
 	int result = -EEXIST;
 
 	for (unsigned i = 0; i < TRIES_MAX && result == -EEXIST; i++) {
@@ -218,10 +218,11 @@ static int create_over(const struct name *name, const struct process *process, b
 int output_create(const char *pattern, const struct process *process, bool forked,
 		  const struct trace_header *fixed, char *error, size_t error_bytes)
 {
-	struct name name = {0};
+	static struct name name; /* stacks may have 16 KiB */
 	struct text text;
 	int result;
 
+	memset(&name, 0, sizeof(name));
 	for (unsigned number = 0; number < TRIES_MAX; number++) {
 		if (!expand(&name, pattern, process, number)) {
 			text_init(&text, error, error_bytes);

@@ -171,6 +171,33 @@ START_TEST(forks)
 }
 END_TEST
 
+static void *fork_and_wait(void *unused)
+{
+	pid_t child = fork();
+	int status = 1;
+
+	if (child == 0)
+		_exit(event() && event() ? 0 : 1);
+	waitpid(child, &status, 0);
+	return status ? &view : unused;
+}
+
+/* A thread of the smallest stack there is may be the one that forks. */
+START_TEST(forks_on_a_small_stack)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	void *failed;
+
+	ck_assert(event());
+	pthread_attr_init(&attributes);
+	ck_assert_int_eq(pthread_attr_setstacksize(&attributes, (size_t)PTHREAD_STACK_MIN), 0);
+	ck_assert_int_eq(pthread_create(&thread, &attributes, fork_and_wait, NULL), 0);
+	pthread_join(thread, &failed);
+	ck_assert_ptr_null(failed);
+}
+END_TEST
+
 START_TEST(children_not_wanted)
 {
 	setenv("MEMPROF_CHILDREN", "0", 1);
@@ -212,6 +239,7 @@ int main(void)
 	tcase_add_test(tests, unloaded_while_paused);
 	tcase_add_test(tests, disabled);
 	tcase_add_test(tests, forks);
+	tcase_add_test(tests, forks_on_a_small_stack);
 	tcase_add_test(tests, children_not_wanted);
 	tcase_add_test(tests, ends);
 	suite_add_tcase(suite, tests);
