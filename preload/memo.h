@@ -55,9 +55,9 @@ struct memo_meta {
 	};
 	uint32_t
 	    fp_below; /* sp less the address that fp was last restored from; 0: not in this run */
-	uint16_t frames; /* from here to the end of the run, both included */
-	uint8_t kind;	 /* enum memo_kind */
-	bool needs_fp;	 /* the chain depends on fp; its value is in the check before this */
+	uint16_t frames;   /* from here to the end of the run, both included */
+	uint16_t fp_check; /* the chain depends on fp, whose value is so many checks before; or 0 */
+	uint8_t kind;	   /* enum memo_kind */
 };
 
 struct memo_join {
@@ -107,7 +107,7 @@ static inline memo_position memo_find(struct memo *memo, uintptr_t pc, uintptr_t
 	const struct memo_meta *meta = memo_meta_at(memo, position);
 	if (memo_check_at(memo, position)->value != pc || meta->sp != sp)
 		return 0;
-	if (meta->needs_fp && memo_check_at(memo, position - 1)->value != fp)
+	if (meta->fp_check && memo_check_at(memo, position - meta->fp_check)->value != fp)
 		return 0;
 	return position;
 }

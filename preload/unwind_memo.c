@@ -1,9 +1,8 @@
 /*
- * The default backend: rules for fresh frames, the thread's memo for known ones.
+ * The default backend: the thread's memo for stacks it has seen, rules for fresh frames.
  *
- * A walk is a path of pieces, innermost first. A piece is either fresh frames, stepped by their
- * rules, or part of a chain of the memo whose checks held. Ids are found from the outermost piece
- * inward; then fresh pieces are put into the memo.
+ * Most events find their whole stack in one chain of the memo. Otherwise a path of known and fresh
+ * pieces is walked, ids are found from the outermost piece inward, and what was fresh is kept.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -16,55 +15,34 @@
 #include "unwind_general.h"
 #include "unwind_memo.h"
 #include "unwind_step.h"
+#include "unwind_walk.h"
 
-#define DEPTH_MAX     1024 /* MEMPROF_DEPTH goes no higher */
-#define PIECES_MAX    24
 #define REWALK_BREAKS 128 /* every so many broken chains, a walk is kept as one run of its own */
 
-struct fresh {
-	struct unwind_frame frame;
-	struct unwind_reads reads; /* of the step to its caller */
-	uint32_t node;
-	bool open;     /* its rule must be asked for each time */
-	bool needs_fp; /* the walk from here depends on fp */
-};
-
-struct piece {
-	memo_position first; /* 0: fresh frames */
-	memo_position last;  /* of a chain: its last frame that holds */
-	unsigned from, to;   /* of fresh frames: where in `fresh` */
-	bool complete;	     /* a chain that holds to its outermost frame */
-};
-
-struct walk {
-	struct unwind_frame frame;
-	uintptr_t top;
-	unsigned depth; /* frames in pieces */
-	unsigned max_depth;
-	unsigned fresh_count;
-	unsigned piece_count;
-	uint32_t outer; /* id of what is beyond the last piece */
-	bool ended;	/* the last frame is the outermost */
-	struct piece pieces[PIECES_MAX];
-};
-
-struct state {
-	struct stack_bounds bounds;
-	unsigned breaks;
-	struct walk walk;
-	struct memo memo;
-	union {
-		memo_position positions[DEPTH_MAX];
-		uintptr_t pcs[DEPTH_MAX];
-	};
-	struct fresh fresh[DEPTH_MAX];
-};
-
-_Static_assert(sizeof(struct state) <= UNWIND_MEMO_STATE_BYTES, "the verifier makes room for it");
+_Static_assert(sizeof(struct unwind_state) <= UNWIND_MEMO_STATE_BYTES,
+	       "the verifier makes room for it");
 
 static int init(void)
 {
 	return 0; /* events may come before this: all that is needed is there from the start */
+}
+
+/* Not zero: the word that the check is about has changed. */
+static inline uintptr_t changed(const struct memo_check *check)
+{
+	return arch_strip_pc(unwind_load(check->where)) ^ check->value;
+}
+
+/* Whether the `count` checks from `check` on all hold: four at a time, one branch for each four. */
+static inline bool all_hold(const struct memo_check *check, unsigned count)
+{
+	for (; count >= 4; count -= 4, check += 4)
+		if (changed(check) | changed(check + 1) | changed(check + 2) | changed(check + 3))
+			return false;
+	for (; count > 0; count--, check++)
+		if (changed(check))
+			return false;
+	return true;
 }
 
 /* The first record of (from, to] whose check is not true any more; to + 1: all are. */
@@ -73,12 +51,35 @@ static inline memo_position first_untrue(struct memo *memo, memo_position from, 
 	const struct memo_check *check = memo_check_at(memo, from);
 	memo_position position = from;
 
-	while (position++ < to) {
-		check++;
-		if (arch_strip_pc(unwind_load(check->where)) != check->value)
+	while (position++ < to)
+		if (changed(++check))
 			return position;
-	}
 	return position;
+}
+
+/*
+ * The id of the stack from `frame` on if all of it is known as one chain, which is how most events
+ * end; 0: it has to be walked.
+ */
+static inline uint32_t known_stack(struct memo *memo, const struct unwind_frame *frame,
+				   uintptr_t top, unsigned room)
+{
+	memo_position position = memo_find(memo, frame->pc, frame->sp, frame->fp);
+	uint32_t node = memo_meta_at(memo, position)->node;
+
+	while (memo_alive(memo, position)) {
+		const struct memo_meta *meta = memo_meta_at(memo, position);
+		const struct memo_meta *last = memo_meta_at(memo, meta->end);
+
+		if (last->sp > top || meta->frames > room ||
+		    !all_hold(memo_check_at(memo, position) + 1, meta->end - position))
+			return 0;
+		if (last->kind != MEMO_LINK)
+			return last->kind == MEMO_END ? node : 0;
+		room -= meta->frames;
+		position = last->link;
+	}
+	return 0;
 }
 
 /* How far a chain can be followed within one run. */
@@ -133,11 +134,11 @@ static uintptr_t fp_source(struct memo *memo, memo_position position, memo_posit
  * Follows the chain from `position`, which is the walk's frame, as far as it holds; the walk's
  * frame is then the last that does. Returns whether that is the outermost.
  */
-static bool follow(struct state *state, memo_position position)
+static bool follow(struct unwind_state *state, memo_position position)
 {
 	struct memo *memo = &state->memo;
-	struct walk *walk = &state->walk;
-	struct piece *piece = &walk->pieces[walk->piece_count++];
+	struct unwind_walk *walk = &state->walk;
+	struct unwind_piece *piece = &walk->pieces[walk->piece_count++];
 	memo_position run = position; /* where this run was entered */
 	uintptr_t fp_where = 0;
 	struct stretch stretch;
@@ -160,7 +161,7 @@ static bool follow(struct state *state, memo_position position)
 			break;
 		/* A link: its record is not a frame, but the next run's first is. */
 		if (walk->depth == walk->max_depth || !memo_alive(memo, last->link)) {
-			stretch = cut_stretch(memo, run, stretch.last, DEPTH_MAX);
+			stretch = cut_stretch(memo, run, stretch.last, UNWIND_DEPTH_MAX);
 			break;
 		}
 		fp_where = fp_source(memo, stretch.last, run, fp_where);
@@ -175,13 +176,14 @@ static bool follow(struct state *state, memo_position position)
 	return false;
 }
 
-static struct fresh *add_fresh(struct state *state)
+static struct unwind_fresh *add_fresh(struct unwind_state *state)
 {
-	struct walk *walk = &state->walk;
-	struct fresh *fresh = &state->fresh[walk->fresh_count];
+	struct unwind_walk *walk = &state->walk;
+	struct unwind_fresh *fresh = &state->fresh[walk->fresh_count];
 
 	if (walk->piece_count == 0 || walk->pieces[walk->piece_count - 1].first)
-		walk->pieces[walk->piece_count++] = (struct piece){.from = walk->fresh_count};
+		walk->pieces[walk->piece_count++] =
+		    (struct unwind_piece){.from = walk->fresh_count};
 	walk->pieces[walk->piece_count - 1].to = ++walk->fresh_count;
 	walk->depth++;
 	fresh->frame = walk->frame;
@@ -189,10 +191,10 @@ static struct fresh *add_fresh(struct state *state)
 }
 
 /* Steps from the walk's frame, with another look at the bounds if they are in the way. */
-static enum unwind_step step(struct state *state, uintptr_t origin_sp, struct unwind_reads *reads,
-			     bool *open)
+static enum unwind_step step(struct unwind_state *state, uintptr_t origin_sp,
+			     struct unwind_reads *reads, bool *open)
 {
-	struct walk *walk = &state->walk;
+	struct unwind_walk *walk = &state->walk;
 	unwind_rule rule = unwind_rule_of(walk->frame.pc);
 	enum unwind_step result = unwind_step(&walk->frame, rule, walk->top, reads);
 
@@ -205,9 +207,9 @@ static enum unwind_step step(struct state *state, uintptr_t origin_sp, struct un
 }
 
 /* The id of the callers of the walk's frame, as the general unwinder finds them. */
-static uint32_t general_outer(struct state *state, struct unwind_counts *counts)
+static uint32_t general_outer(struct unwind_state *state, struct unwind_counts *counts)
 {
-	struct walk *walk = &state->walk;
+	struct unwind_walk *walk = &state->walk;
 	unsigned room = walk->max_depth - walk->depth;
 	unsigned count =
 	    unwind_general(&state->bounds, walk->frame.pc, walk->frame.sp, state->pcs, room);
@@ -227,13 +229,13 @@ static uint32_t general_outer(struct state *state, struct unwind_counts *counts)
 }
 
 /* Walks outward from state->walk.frame until the end, making pieces. */
-static void walk_out(struct state *state, bool use_memo, struct unwind_counts *counts)
+static void walk_out(struct unwind_state *state, bool use_memo, struct unwind_counts *counts)
 {
-	struct walk *walk = &state->walk;
+	struct unwind_walk *walk = &state->walk;
 	uintptr_t origin_sp = walk->frame.sp;
 
 	for (;;) {
-		struct fresh *fresh = NULL;
+		struct unwind_fresh *fresh = NULL;
 		struct unwind_reads reads;
 		enum unwind_step result;
 		memo_position known = 0;
@@ -243,7 +245,7 @@ static void walk_out(struct state *state, bool use_memo, struct unwind_counts *c
 			counts->truncated++;
 			return;
 		}
-		if (use_memo && walk->piece_count < PIECES_MAX - 1)
+		if (use_memo && walk->piece_count < UNWIND_PIECES_MAX - 1)
 			known =
 			    memo_find(&state->memo, walk->frame.pc, walk->frame.sp, walk->frame.fp);
 		if (!known)
@@ -265,7 +267,8 @@ static void walk_out(struct state *state, bool use_memo, struct unwind_counts *c
 }
 
 /* Ids of fresh frames, outermost first; the innermost's, 0: no room for a node. */
-static uint32_t fresh_node(struct state *state, const struct piece *piece, uint32_t outer)
+static uint32_t fresh_node(struct unwind_state *state, const struct unwind_piece *piece,
+			   uint32_t outer)
 {
 	for (unsigned i = piece->to; i-- > piece->from;) {
 		outer = stacks_node(outer, state->fresh[i].frame.pc);
@@ -284,13 +287,13 @@ static uint32_t fresh_node(struct state *state, const struct piece *piece, uint3
  * Collects the frames of a chain up to `last` (0: to its end) in state->positions, or only those
  * inside a later run for which the join with *outer is known; *outer is then that join's id.
  */
-static unsigned collect(struct state *state, memo_position position, memo_position last,
+static unsigned collect(struct unwind_state *state, memo_position position, memo_position last,
 			uint32_t *outer)
 {
 	uint32_t entry = RUN_ENTRY;
 	unsigned count = 0;
 
-	while (count < DEPTH_MAX) {
+	while (count < UNWIND_DEPTH_MAX) {
 		const struct memo_meta *meta = memo_meta_at(&state->memo, position);
 		uint32_t node = 0;
 
@@ -317,7 +320,7 @@ static unsigned collect(struct state *state, memo_position position, memo_positi
 }
 
 /* Interns a chain's frames up to `last`, keeping joins; `last` 0: all, keeping ids. */
-static uint32_t intern_chain(struct state *state, memo_position first, memo_position last,
+static uint32_t intern_chain(struct unwind_state *state, memo_position first, memo_position last,
 			     uint32_t outer)
 {
 	struct memo *memo = &state->memo;
@@ -338,7 +341,8 @@ static uint32_t intern_chain(struct state *state, memo_position first, memo_posi
 	return node;
 }
 
-static uint32_t chain_node(struct state *state, const struct piece *piece, uint32_t outer)
+static uint32_t chain_node(struct unwind_state *state, const struct unwind_piece *piece,
+			   uint32_t outer)
 {
 	struct memo *memo = &state->memo;
 	uint32_t node;
@@ -351,138 +355,14 @@ static uint32_t chain_node(struct state *state, const struct piece *piece, uint3
 	return node ? node : intern_chain(state, piece->first, piece->last, outer);
 }
 
-/* Where the next record of a run goes, and what stands in it. */
-struct run {
-	struct memo *memo;
-	memo_position first, next, end;
-	uintptr_t fp_where; /* where fp was last restored from; 0: not in this run */
-};
-
-static void put(struct run *run, enum memo_kind kind, uintptr_t value, uintptr_t where)
-{
-	struct memo_check *check = memo_check_at(run->memo, run->next);
-
-	check->value = value;
-	check->where = where ? where : (uintptr_t)&check->value;
-	memo_meta_at(run->memo, run->next++)->kind = (uint8_t)kind;
-}
-
-/* The checks that lead to `frame`, whose callee's step was `reads` (NULL: a run's first). */
-static struct memo_meta *put_frame(struct run *run, enum memo_kind kind,
-				   const struct unwind_frame *frame,
-				   const struct unwind_reads *reads, bool needs_fp)
-{
-	struct memo_meta *meta;
-
-	if (reads && reads->cfa)
-		put(run, MEMO_CHECK, frame->sp, reads->cfa);
-	if (needs_fp)
-		put(run, MEMO_CHECK, frame->fp, reads ? reads->fp : 0);
-	if (reads && reads->fp)
-		run->fp_where = reads->fp;
-	meta = memo_meta_at(run->memo, run->next);
-	put(run, kind, frame->pc, reads ? reads->ra : 0);
-	meta->sp = frame->sp;
-	meta->end = run->end;
-	meta->needs_fp = needs_fp;
-	meta->fp_below = run->fp_where ? (uint32_t)(frame->sp - run->fp_where) : 0;
-	return meta;
-}
-
-/* Records that a run of these frames takes; decides which of them need fp. */
-static unsigned plan_run(struct fresh *fresh, unsigned count, bool outer_needs_fp, bool link)
-{
-	unsigned records = link ? 1 + outer_needs_fp : 0;
-	bool needs_fp = outer_needs_fp;
-
-	for (unsigned i = count; i-- > 0;) {
-		if (fresh[i].reads.cfa && (i + 1 < count || link))
-			records++;
-		needs_fp =
-		    !fresh[i].open && (fresh[i].reads.used_fp || (needs_fp && !fresh[i].reads.fp));
-		fresh[i].needs_fp = needs_fp;
-		records += 1 + needs_fp;
-	}
-	return records;
-}
-
-/* The frame at a position as a walk would find it; fp only where the chain depends on it. */
-static struct unwind_frame kept_frame(struct memo *memo, memo_position position)
-{
-	const struct memo_meta *meta = memo_meta_at(memo, position);
-	struct unwind_frame frame = {memo_check_at(memo, position)->value, meta->sp, 0};
-
-	if (meta->needs_fp)
-		frame.fp = memo_check_at(memo, position - 1)->value;
-	return frame;
-}
-
-/* Keeps fresh frames [from, to) as one run that leads to `target`, 0: to nothing kept. */
-static void keep_run(struct state *state, unsigned from, unsigned to, memo_position target,
-		     bool ended, bool nodes_hold)
-{
-	struct memo *memo = &state->memo;
-	struct fresh *fresh = state->fresh;
-	const struct unwind_reads *reads = NULL;
-	struct unwind_frame outer = {0};
-	bool outer_needs_fp = false;
-	struct run run = {.memo = memo};
-	unsigned records;
-
-	if (target && !memo_alive(memo, target))
-		target = 0;
-	if (target) {
-		outer = kept_frame(memo, target);
-		outer_needs_fp = memo_meta_at(memo, target)->needs_fp;
-	}
-	records = plan_run(fresh + from, to - from, outer_needs_fp, target != 0);
-	run.first = run.next = memo_reserve(memo, records);
-	run.end = run.first + records - 1;
-	if (!run.first)
-		return;
-	for (unsigned i = from; i < to; i++) {
-		enum memo_kind kind = MEMO_FRAME;
-		struct memo_meta *meta;
-
-		if (i + 1 == to && !target)
-			kind = ended ? MEMO_END : MEMO_OPEN;
-		meta = put_frame(&run, kind, &fresh[i].frame, reads, fresh[i].needs_fp);
-		meta->frames = (uint16_t)(to - i);
-		meta->node = nodes_hold ? fresh[i].node : 0;
-		reads = &fresh[i].reads;
-	}
-	if (target)
-		put_frame(&run, MEMO_LINK, &outer, reads, outer_needs_fp)->link = target;
-	memo_publish(memo, run.first, records);
-}
-
-/* Keeps a piece of fresh frames: a run for each stretch up to one that must be asked each time. */
-static void keep_piece(struct state *state, const struct piece *piece, const struct piece *outer)
-{
-	const struct fresh *fresh = state->fresh;
-	unsigned from = piece->from;
-
-	for (unsigned to = from + 1; to <= piece->to; to++) {
-		bool last = to == piece->to;
-		bool open = fresh[to - 1].open;
-
-		if (!last && !open)
-			continue;
-		keep_run(state, from, to, last && outer && !open ? outer->first : 0,
-			 last && !outer && state->walk.ended,
-			 last && (outer ? outer->complete : state->walk.ended));
-		from = to;
-	}
-}
-
 /* The id of the path walked, from the outermost piece inward; keeps what was fresh. */
-static uint32_t settle(struct state *state)
+static uint32_t settle(struct unwind_state *state)
 {
-	struct walk *walk = &state->walk;
+	struct unwind_walk *walk = &state->walk;
 	uint32_t node = walk->outer;
 
 	for (unsigned i = walk->piece_count; i-- > 0;) {
-		const struct piece *piece = &walk->pieces[i];
+		const struct unwind_piece *piece = &walk->pieces[i];
 		uint32_t outer = node;
 
 		node = piece->first ? chain_node(state, piece, outer)
@@ -492,18 +372,19 @@ static uint32_t settle(struct state *state)
 	}
 	for (unsigned i = walk->piece_count; i-- > 0;)
 		if (!walk->pieces[i].first)
-			keep_piece(state, &walk->pieces[i],
-				   i + 1 < walk->piece_count ? &walk->pieces[i + 1] : NULL);
+			unwind_keep(state, &walk->pieces[i],
+				    i + 1 < walk->piece_count ? &walk->pieces[i + 1] : NULL);
 	return node;
 }
 
-static void begin(struct state *state, const struct unwind_origin *origin, unsigned max_depth)
+static void begin(struct unwind_state *state, const struct unwind_origin *origin,
+		  unsigned max_depth)
 {
-	struct walk *walk = &state->walk;
+	struct unwind_walk *walk = &state->walk;
 
 	walk->frame = (struct unwind_frame){origin->pc, origin->sp, origin->fp};
 	walk->top = stack_bounds_top(&state->bounds, origin->sp);
-	walk->max_depth = max_depth < DEPTH_MAX ? max_depth : DEPTH_MAX;
+	walk->max_depth = max_depth < UNWIND_DEPTH_MAX ? max_depth : UNWIND_DEPTH_MAX;
 	walk->depth = walk->fresh_count = walk->piece_count = 0;
 	walk->outer = 0;
 	walk->ended = false;
@@ -513,9 +394,9 @@ static void begin(struct state *state, const struct unwind_origin *origin, unsig
  * Whether this walk should be made again as one run of its own: a chain that keeps breaking tells
  * that the stacks it was part of are gone.
  */
-static bool rewalk_due(struct state *state)
+static bool rewalk_due(struct unwind_state *state)
 {
-	const struct walk *walk = &state->walk;
+	const struct unwind_walk *walk = &state->walk;
 
 	if (walk->piece_count < 2 || !walk->pieces[0].first)
 		return false;
@@ -525,7 +406,7 @@ static bool rewalk_due(struct state *state)
 static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned max_depth,
 		      struct unwind_counts *counts)
 {
-	struct state *state = memory;
+	struct unwind_state *state = memory;
 	struct unwind_counts uncounted = {0};
 	uint32_t generation = atomic_load_explicit(&unwind_generation, memory_order_acquire);
 	uint32_t node;
@@ -533,6 +414,10 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 	if (!state->memo.head || state->memo.generation != generation)
 		memo_reset(&state->memo, generation);
 	begin(state, origin, max_depth);
+	node =
+	    known_stack(&state->memo, &state->walk.frame, state->walk.top, state->walk.max_depth);
+	if (node)
+		return node;
 	walk_out(state, true, counts);
 	node = settle(state);
 	if (rewalk_due(state)) {
@@ -547,7 +432,7 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 
 const struct unwind_backend unwind_memo = {
     .name = "memo",
-    .state_bytes = sizeof(struct state),
+    .state_bytes = sizeof(struct unwind_state),
     .init = init,
     .stack = stack,
 };
