@@ -4,6 +4,8 @@
  */
 #include "encode.h"
 
+#include <zstd.h>
+
 #include "../../analyzer/event_decode.h"
 #include "preload_support.h"
 #include "ring.h"
@@ -177,7 +179,8 @@ static size_t round_trip(bool compress, unsigned *method)
 {
 	struct codec *codec = encode_take();
 	struct trace_events head = {0};
-	struct event_buffers buffers = {0};
+	struct event_shared shared = {ZSTD_createDCtx(), EVENT_SHARED_ROOM};
+	struct event_buffers buffers = {.shared = &shared};
 	struct event_decoder decoder;
 	struct event events[EVENT_DECODE_EVENTS];
 	size_t bytes, got, seen = 0;
@@ -204,6 +207,7 @@ static size_t round_trip(bool compress, unsigned *method)
 	for (size_t i = 0; i < TRACE_COLUMNS; i++)
 		ck_assert_ptr_eq(decoder.at[i], decoder.end[i]);
 	event_buffers_fini(&buffers);
+	ZSTD_freeDCtx(shared.zstd);
 	*method = head.compression;
 	return bytes;
 }
