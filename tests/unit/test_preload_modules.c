@@ -211,8 +211,6 @@ END_TEST
 START_TEST(shuffled)
 {
 	uint64_t seed = (uint64_t)_i;
-	unsigned shared = 0;
-	uintptr_t last = 0;
 
 	for (int step = 0; step < 150; step++) {
 		struct plugin *plugin = &plugins[support_random(&seed) % PLUGINS];
@@ -222,8 +220,6 @@ START_TEST(shuffled)
 			unload(plugin);
 		else
 			load(plugin);
-		shared += plugin->pc == last;
-		last = plugin->pc;
 		for (int i = 0; i < PLUGINS; i++)
 			epochs[i] = plugins[i].handle ? meet(plugins[i].pc) : 0;
 		look();
