@@ -6,6 +6,7 @@
  * A file has a Dwfl of its own, so that modules do not know of each other. libdwfl places a file at
  * an address it chooses; `bias` is what it adds to the file's own addresses.
  */
+#include "symbol_libdw_debug.h"
 #include "symbol_libdw_ranges.h"
 #include "symbol_libdw_scopes.h"
 #include "symbol_libdw_symbols.h"
@@ -70,13 +71,14 @@ static void *open_file(int fd, const char *path, const char *debug_path)
 {
 	struct file *file = calloc(1, sizeof(*file));
 	GElf_Addr bias;
+	void **data;
 
 	if (!file)
 		goto fail;
 	file->debug_path = strdup(debug_path);
 	file->callbacks = (Dwfl_Callbacks){
 	    .find_elf = find_no_elf,
-	    .find_debuginfo = dwfl_standard_find_debuginfo,
+	    .find_debuginfo = libdw_find_debuginfo,
 	    .section_address = dwfl_offline_section_address,
 	    .debuginfo_path = &file->debug_path,
 	};
@@ -89,6 +91,8 @@ static void *open_file(int fd, const char *path, const char *debug_path)
 		goto fail;
 	/* the descriptor is now libdwfl's */
 	dwfl_report_end(file->dwfl, NULL, NULL);
+	dwfl_module_info(file->module, &data, NULL, NULL, NULL, NULL, NULL, NULL);
+	*data = file->debug_path;
 	if (!dwfl_module_getelf(file->module, &bias)) {
 		close_file(file);
 		return NULL;
