@@ -98,16 +98,22 @@ static inline memo_position *memo_index_at(struct memo *memo, uintptr_t pc, uint
 	return &memo->index[hash >> (64 - __builtin_ctz(MEMO_INDEX))];
 }
 
+/* Whether the chain from `position` asks nothing of fp, or asks what `fp` is. */
+static inline bool memo_fp_fits(struct memo *memo, memo_position position, uintptr_t fp)
+{
+	memo_position check = position - memo_meta_at(memo, position)->fp_check;
+
+	return check == position ||
+	       (memo_alive(memo, check) && memo_check_at(memo, check)->value == fp);
+}
+
 /* The position of the frame {pc, sp, fp}; 0: it is not known. */
 static inline memo_position memo_find(struct memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t fp)
 {
 	memo_position position = *memo_index_at(memo, pc, sp);
-	if (!memo_alive(memo, position))
-		return 0;
-	const struct memo_meta *meta = memo_meta_at(memo, position);
-	if (memo_check_at(memo, position)->value != pc || meta->sp != sp)
-		return 0;
-	if (meta->fp_check && memo_check_at(memo, position - meta->fp_check)->value != fp)
+
+	if (!memo_alive(memo, position) || memo_check_at(memo, position)->value != pc ||
+	    memo_meta_at(memo, position)->sp != sp || !memo_fp_fits(memo, position, fp))
 		return 0;
 	return position;
 }

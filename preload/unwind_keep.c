@@ -63,15 +63,22 @@ static unsigned plan_run(struct unwind_fresh *fresh, unsigned count, bool outer_
 	return records;
 }
 
-/* The frame at a position as a walk would find it; fp only where the chain depends on it. */
-static struct unwind_frame kept_frame(struct memo *memo, memo_position position)
+/*
+ * The frame at a position as a walk would find it, fp only where the chain depends on it. False: it
+ * has been overwritten, wholly or in part.
+ */
+static bool kept_frame(struct memo *memo, memo_position position, struct unwind_frame *frame,
+		       bool *needs_fp)
 {
 	const struct memo_meta *meta = memo_meta_at(memo, position);
-	struct unwind_frame frame = {memo_check_at(memo, position)->value, meta->sp, 0};
 
-	if (meta->fp_check)
-		frame.fp = memo_check_at(memo, position - meta->fp_check)->value;
-	return frame;
+	if (!memo_alive(memo, position) || !memo_alive(memo, position - meta->fp_check))
+		return false;
+	frame->pc = memo_check_at(memo, position)->value;
+	frame->sp = meta->sp;
+	frame->fp = memo_check_at(memo, position - meta->fp_check)->value;
+	*needs_fp = meta->fp_check != 0;
+	return true;
 }
 
 /* Keeps fresh frames [from, to) as one run that leads to `target`, 0: to nothing kept. */
@@ -86,12 +93,8 @@ static void keep_run(struct unwind_state *state, unsigned from, unsigned to, mem
 	struct run run = {.memo = memo};
 	unsigned records;
 
-	if (target && !memo_alive(memo, target))
+	if (target && !kept_frame(memo, target, &outer, &outer_needs_fp))
 		target = 0;
-	if (target) {
-		outer = kept_frame(memo, target);
-		outer_needs_fp = memo_meta_at(memo, target)->fp_check != 0;
-	}
 	records = plan_run(fresh + from, to - from, outer_needs_fp, target != 0);
 	run.first = run.next = memo_reserve(memo, records);
 	run.end = run.first + records - 1;
