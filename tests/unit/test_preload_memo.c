@@ -139,7 +139,11 @@ __attribute__((noinline)) static void *hook(size_t bytes)
 #define malloc(bytes) hook(bytes)
 #define free(block)   (void)(block)
 #define main	      shapes_main
+int shapes_main(int argc, char **argv);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wvla"
 #include "../unwind/programs/shapes.c"
+#pragma GCC diagnostic pop
 #undef malloc
 #undef free
 #undef main
@@ -157,7 +161,7 @@ static void start(unsigned depth)
 
 static void walk_shapes(unsigned depth, const char *rounds, const char *nesting)
 {
-	char *arguments[] = {"shapes", (char *)rounds, (char *)nesting, NULL};
+	char *arguments[] = {NULL, (char *)rounds, (char *)nesting, NULL};
 
 	start(depth);
 	ck_assert_int_eq(freopen("/dev/null", "w", stdout) == NULL, 0);

@@ -22,6 +22,6 @@ endif()
 
 foreach(case shapes depths leaps storm reload nocfi redis real)
 	add_test(NAME unwind.verify.${case} COMMAND /usr/bin/python3
-		${CMAKE_CURRENT_LIST_DIR}/verify.py --library $<TARGET_FILE:memprof> ${case})
+		${CMAKE_CURRENT_LIST_DIR}/verify.py --library $<TARGET_FILE:preload> ${case})
 	set_tests_properties(unwind.verify.${case} PROPERTIES TIMEOUT 300)
 endforeach()
