@@ -1,9 +1,14 @@
 /*
  * The blocks that are live: address -> what is known of the block.
  *
- * Open addressing with linear probing and backward-shift deletion (Knuth 6.4, algorithm R), so
- * there are no tombstones and the table does not wear out. A slot is 24 bytes; the size is a power
- * of two and at most 5/8 are used.
+ * Blocks lie close to each other, and what a program does next lies close to what it did last. So
+ * this table is laid out as the heap is: a *line* stands for 64 granules of 16 bytes of addresses,
+ * a bit for each tells where a block begins, and the line's blocks are kept in an array in order
+ * of address. A *region* is 64 lines; regions are found by hashing. A block takes 8 bytes, with
+ * what lies around it about 12, and neighbours share cache lines and pages.
+ *
+ * An address that 16 does not divide lies in a space of its own for each remainder: the low four
+ * bits count as the highest ones.
  */
 #ifndef LIVE_TABLE_H
 #define LIVE_TABLE_H
@@ -13,68 +18,134 @@
 #include <stdint.h>
 
 struct live_block {
-	uint64_t address; /* 0: free slot; a recorded address 0 becomes LIVE_ADDRESS_ZERO */
-	uint64_t bytes;
-	uint32_t site;
-	uint32_t owner; /* thread << 3 | family */
+	uint32_t origin; /* the caller's */
+	uint32_t bytes;	 /* the caller's */
 };
 
-#define LIVE_ADDRESS_ZERO UINT64_MAX
+#define LIVE_LINE_GRANULES 64
+#define LIVE_REGION_LINES  64
+#define LIVE_UNIT_BLOCKS   2  /* arrays lie at multiples of this many blocks */
+#define LIVE_CLASSES	   10 /* of the arrays' lengths */
+
+struct live_line {
+	uint64_t used;	 /* granules at which a block begins */
+	uint32_t blocks; /* its array: units into the pool */
+	uint32_t room;	 /* of the array: class + 1; 0: no array */
+};
+
+struct live_region {
+	struct live_line lines[LIVE_REGION_LINES];
+	uint32_t live; /* blocks in it */
+};
+
+struct live_slot {
+	uint64_t key_1; /* number of the region + 1; 0: free */
+	struct live_region *region;
+};
 
 struct live_table {
-	struct live_block *slots;
+	struct live_slot *slots; /* open addressing, linear probing */
 	size_t mask;
 	unsigned shift; /* 64 less the bits of the mask */
 	size_t count;
-	size_t limit; /* grows above this */
+	struct live_block *pool;
+	size_t pool_units, pool_room;
+	uint32_t free_arrays[LIVE_CLASSES]; /* first free one of a class, units + 1; 0: none */
+};
+
+/* Where an address is, or would be. Ends with the next insertion or removal. */
+struct live_place {
+	struct live_slot *slot;
+	struct live_line *line; /* NULL: no block is near */
+	unsigned granule;
 };
 
 /* Returns 0 or -ENOMEM; live_table_fini() frees. */
 int live_table_init(struct live_table *table);
 void live_table_fini(struct live_table *table);
 
-/* Doubles the table. Returns 0 or -ENOMEM with the table as it was. */
-int live_table_grow(struct live_table *table);
+/*
+ * Enters a block at `address`, where there is none. *block is where its fields go, until the next
+ * insertion or removal. Returns 0 or -ENOMEM.
+ */
+int live_table_insert(struct live_table *table, uint64_t address, struct live_block **block);
 
-static inline size_t live_table_home(const struct live_table *table, uint64_t address)
+/* Takes out the block at `place`, which has one. */
+void live_table_remove(struct live_table *table, const struct live_place *place);
+
+/* Granules, with the odd addresses' spaces one after the other. */
+static inline uint64_t live_table_granule(uint64_t address)
 {
-	return (address >> 4 ^ address << 60) * 0x9e3779b97f4a7c15ULL >> table->shift;
+	return address >> 4 | address << 60;
 }
 
-static inline void live_table_prefetch(const struct live_table *table, uint64_t address)
+/* The slot of a region or the free one where it would go. */
+static inline struct live_slot *live_table_slot(const struct live_table *table, uint64_t key)
 {
-	__builtin_prefetch(&table->slots[live_table_home(table, address)], 1);
-}
+	size_t at = key * 0x9e3779b97f4a7c15ULL >> table->shift;
 
-/* The slot of `address` or the free one where it would go. */
-static inline struct live_block *live_table_find(const struct live_table *table, uint64_t address)
-{
-	size_t at = live_table_home(table, address);
-
-	while (table->slots[at].address != address && table->slots[at].address != 0)
+	while (table->slots[at].key_1 != key + 1 && table->slots[at].key_1 != 0)
 		at = (at + 1) & table->mask;
 	return &table->slots[at];
 }
 
-/* Frees the slot and closes the gap. */
-static inline void live_table_remove(struct live_table *table, struct live_block *block)
+static inline struct live_place live_table_place(const struct live_table *table, uint64_t address)
 {
-	size_t hole = (size_t)(block - table->slots);
-	size_t at = hole;
+	uint64_t granule = live_table_granule(address);
+	struct live_place place = {.granule = granule % LIVE_LINE_GRANULES};
 
-	for (;;) {
-		at = (at + 1) & table->mask;
-		if (table->slots[at].address == 0)
-			break;
-		/* May move into the hole unless its home lies after the hole. */
-		if (((at - live_table_home(table, table->slots[at].address)) & table->mask) >=
-		    ((at - hole) & table->mask)) {
-			table->slots[hole] = table->slots[at];
-			hole = at;
-		}
-	}
-	table->slots[hole].address = 0;
-	table->count--;
+	granule /= LIVE_LINE_GRANULES;
+	place.slot = live_table_slot(table, granule / LIVE_REGION_LINES);
+	if (place.slot->key_1 != 0)
+		place.line = &place.slot->region->lines[granule % LIVE_REGION_LINES];
+	return place;
+}
+
+/* A table of fewer regions stays in the caches by itself. */
+#define LIVE_PREFETCH_REGIONS 128
+
+static inline void live_table_prefetch(const struct live_table *table, uint64_t address)
+{
+	struct live_place place;
+
+	if (table->count < LIVE_PREFETCH_REGIONS)
+		return;
+	place = live_table_place(table, address);
+	if (place.line != NULL)
+		__builtin_prefetch(place.line, 1);
+}
+
+/* How many bits are set; without the instruction where it may be missing. */
+static inline unsigned live_table_ones(uint64_t bits)
+{
+#if defined(__POPCNT__) || !defined(__x86_64__)
+	return (unsigned)__builtin_popcountll(bits);
+#else
+	bits -= bits >> 1 & 0x5555555555555555ULL;
+	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
+	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return (unsigned)(bits * 0x0101010101010101ULL >> 56);
+#endif
+}
+
+static inline unsigned live_table_rank(const struct live_place *place)
+{
+	return live_table_ones(place->line->used & ((1ULL << place->granule) - 1));
+}
+
+static inline struct live_block *live_table_array(const struct live_table *table,
+						  const struct live_line *line)
+{
+	return table->pool + (size_t)line->blocks * LIVE_UNIT_BLOCKS;
+}
+
+/* The block at a place, NULL when there is none; a view until the next insertion or removal. */
+static inline struct live_block *live_table_block(const struct live_table *table,
+						  const struct live_place *place)
+{
+	if (place->line == NULL || (place->line->used >> place->granule & 1) == 0)
+		return NULL;
+	return live_table_array(table, place->line) + live_table_rank(place);
 }
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "callstack.h"
 #include "live_table.h"
+#include "origin_table.h"
 #include "replay_stream.h"
 #include "trace_reader.h"
 
@@ -22,6 +23,8 @@
 #define PREFETCH_AHEAD	 12
 #define EARLY_RELEASES	 64
 #define OWNER(thread, f) ((uint32_t)(thread) << 3 | (f))
+#define BYTES_LARGE	 UINT32_MAX /* the origin tells how many */
+#define ADDRESS_ZERO	 UINT64_MAX /* stands for a block at 0, which no release means */
 
 struct early_release {
 	uint64_t tick;
@@ -36,6 +39,7 @@ struct replay {
 	const struct replay_consumer *consumer;
 	struct replay_figures *figures;
 	struct live_table live;
+	struct origin_table origins;
 	struct event_shared shared;
 	uint64_t *last_address; /* by thread: what it allocated last */
 	struct replay_stream *streams;
@@ -67,24 +71,31 @@ static inline struct replay_change *emit(struct replay *replay)
 	return &replay->batch[replay->batch_count++];
 }
 
-/* Takes a known block out of the table and tells of it. */
-static inline void free_block(struct replay *replay, struct live_block *block, uint64_t tick,
+static inline uint64_t bytes_of(const struct live_block *block, const struct origin *origin)
+{
+	return block->bytes == BYTES_LARGE ? origin->large_bytes : block->bytes;
+}
+
+/* Takes the block at a place out of the table and tells of it. */
+static inline void free_block(struct replay *replay, const struct live_place *place,
+			      const struct live_block *block, uint64_t address, uint64_t tick,
 			      uint32_t thread, uint8_t kind)
 {
+	const struct origin *origin = &replay->origins.origins[block->origin];
 	uint8_t family = event_family[kind];
 	uint8_t flags = 0;
 
-	if (block->owner >> 3 == thread && replay->last_address[thread] == block->address)
+	if (origin->owner >> 3 == thread && replay->last_address[thread] == address)
 		flags = REPLAY_TEMPORARY;
-	if ((block->owner & 7) != family)
+	if ((origin->owner & 7) != family)
 		flags |= REPLAY_MISMATCHED;
 	*emit(replay) = (struct replay_change){.tick = tick,
-					       .bytes = block->bytes,
-					       .site = block->site,
+					       .bytes = bytes_of(block, origin),
+					       .site = origin->site,
 					       .op = REPLAY_FREE,
 					       .kind = kind,
 					       .flags = flags};
-	live_table_remove(&replay->live, block);
+	live_table_remove(&replay->live, place);
 }
 
 static void keep_early(struct replay *replay, const struct event *event, uint32_t thread)
@@ -109,47 +120,61 @@ static void match_early(struct replay *replay, uint64_t address, uint64_t tick)
 {
 	for (size_t i = 0; i < replay->early_count; i++) {
 		struct early_release *early = &replay->early[i];
+		struct live_place place;
 
 		if (early->tick != tick || early->address != address)
 			continue;
-		free_block(replay, live_table_find(&replay->live, address), tick, early->thread,
-			   early->kind);
+		place = live_table_place(&replay->live, address);
+		free_block(replay, &place, live_table_block(&replay->live, &place), address, tick,
+			   early->thread, early->kind);
 		*early = replay->early[--replay->early_count];
 		return;
 	}
 }
 
+/* The block where `address` is, made if there is none; tells of the one that was there. */
+static inline int place_block(struct replay *replay, uint64_t address, uint64_t tick,
+			      struct live_block **block)
+{
+	struct live_place place = live_table_place(&replay->live, address);
+	const struct origin *origin;
+
+	*block = live_table_block(&replay->live, &place);
+	if (__builtin_expect(*block == NULL, 1))
+		return live_table_insert(&replay->live, address, block);
+	/* Its release was lost. Whoever lost it, it was none of the other family. */
+	origin = &replay->origins.origins[(*block)->origin];
+	*emit(replay) = (struct replay_change){.tick = tick,
+					       .bytes = bytes_of(*block, origin),
+					       .site = origin->site,
+					       .op = REPLAY_FREE};
+	replay->figures->replaced++;
+	return 0;
+}
+
 static inline int apply_acquire(struct replay *replay, const struct event *event, uint32_t thread)
 {
-	uint64_t address = event->address == 0 ? LIVE_ADDRESS_ZERO : event->address;
+	uint64_t address = event->address == 0 ? ADDRESS_ZERO : event->address;
 	uint64_t tick = event->order >> 1;
-	struct live_block *block = live_table_find(&replay->live, address);
-	uint32_t site;
-	int rc = callstack_site(replay->callstacks, event->stack, &site);
+	bool large = event->bytes >= BYTES_LARGE;
+	struct origin origin = {.owner = OWNER(thread, event_family[event->kind]),
+				.large_bytes = large ? event->bytes : 0};
+	struct live_block *block;
+	uint32_t number;
+	int rc = callstack_site(replay->callstacks, event->stack, &origin.site);
 
+	if (rc == 0)
+		rc = origin_table_find(&replay->origins, &origin, &number);
+	if (rc == 0)
+		rc = place_block(replay, address, tick, &block);
 	if (rc != 0)
 		return rc;
-	if (block->address != 0) {
-		/* Its release was lost. Whoever lost it, it was none of the other family. */
-		*emit(replay) = (struct replay_change){
-		    .tick = tick, .bytes = block->bytes, .site = block->site, .op = REPLAY_FREE};
-		replay->figures->replaced++;
-	} else {
-		block->address = address;
-		if (++replay->live.count > replay->live.limit) {
-			rc = live_table_grow(&replay->live);
-			if (rc != 0)
-				return rc;
-			block = live_table_find(&replay->live, address);
-		}
-	}
-	block->bytes = event->bytes;
-	block->site = site;
-	block->owner = OWNER(thread, event_family[event->kind]);
+	block->bytes = large ? BYTES_LARGE : (uint32_t)event->bytes;
+	block->origin = number;
 	replay->last_address[thread] = address;
 	*emit(replay) = (struct replay_change){.tick = tick,
 					       .bytes = event->bytes,
-					       .site = site,
+					       .site = origin.site,
 					       .op = REPLAY_ALLOCATE,
 					       .kind = event->kind};
 	if (__builtin_expect(replay->early_count != 0, 0))
@@ -159,12 +184,14 @@ static inline int apply_acquire(struct replay *replay, const struct event *event
 
 static inline void apply_release(struct replay *replay, const struct event *event, uint32_t thread)
 {
-	struct live_block *block = live_table_find(&replay->live, event->address);
+	struct live_place place = live_table_place(&replay->live, event->address);
+	struct live_block *block = live_table_block(&replay->live, &place);
 
-	if (__builtin_expect(block->address == 0, 0))
+	if (__builtin_expect(block == NULL, 0))
 		keep_early(replay, event, thread);
 	else
-		free_block(replay, block, event->order >> 1, thread, event->kind);
+		free_block(replay, &place, block, event->address, event->order >> 1, thread,
+			   event->kind);
 }
 
 /* Kinds that are no part of the heap. */
@@ -321,6 +348,8 @@ static int start(struct replay *replay)
 {
 	int rc = live_table_init(&replay->live);
 
+	if (rc == 0)
+		rc = origin_table_init(&replay->origins);
 	if (rc != 0)
 		return rc;
 	replay->shared.room = EVENT_SHARED_ROOM;
@@ -370,6 +399,7 @@ int replay_run(const struct trace_reader *reader, struct callstack_table *callst
 	replay_streams_free(replay->streams, replay->stream_count);
 	ZSTD_freeDCtx(replay->shared.zstd);
 	live_table_fini(&replay->live);
+	origin_table_fini(&replay->origins);
 	free(replay->last_address);
 	free(replay->heap);
 	free(replay);

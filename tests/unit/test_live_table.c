@@ -1,0 +1,125 @@
+/* The table of live blocks against a plain list of them, over random insertions and removals. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "live_table.h"
+
+#define ADDRESSES 6000
+#define STEPS	  100000
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* Neighbours, whole lines, odd addresses, far ones, the very first and last. */
+static uint64_t nth_address(size_t n)
+{
+	static const uint64_t ends[] = {0, 1, 15, 16, UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - 15};
+
+	if (n < sizeof(ends) / sizeof(*ends))
+		return ends[n];
+	if (n < 3000)
+		return 0x555555550000 + n * 16;
+	if (n < 4000)
+		return 0x7ffff0000000 + n * 1024;
+	if (n < 5000)
+		return 0x7fff00000008 + n * 24;
+	return n * 0x123456789abcdULL;
+}
+
+static void check_all(const struct live_table *table, const uint32_t *expected)
+{
+	for (size_t i = 0; i < ADDRESSES; i++) {
+		struct live_place place = live_table_place(table, nth_address(i));
+		struct live_block *block = live_table_block(table, &place);
+
+		ck_assert_msg((block != NULL) == (expected[i] != 0), "address %zu", i);
+		if (block != NULL) {
+			ck_assert_uint_eq(block->origin, expected[i]);
+			ck_assert_uint_eq(block->bytes, ~expected[i]);
+		}
+	}
+}
+
+START_TEST(test_random)
+{
+	uint32_t *expected = calloc(ADDRESSES, sizeof(*expected));
+	uint64_t state = 88172645463325252ULL + (uint64_t)_i;
+	struct live_table table;
+
+	ck_assert_int_eq(live_table_init(&table), 0);
+	for (uint32_t step = 1; step <= STEPS; step++) {
+		size_t i = next_random(&state) % ADDRESSES;
+		struct live_place place = live_table_place(&table, nth_address(i));
+		struct live_block *block = live_table_block(&table, &place);
+
+		ck_assert_int_eq(block != NULL, expected[i] != 0);
+		live_table_prefetch(&table, nth_address(i));
+		/* Fuller for a while, then emptier, and so on. */
+		if (block != NULL && next_random(&state) % 8 < (step >> 13) % 8) {
+			ck_assert_uint_eq(block->origin, expected[i]);
+			live_table_remove(&table, &place);
+			expected[i] = 0;
+		} else if (block == NULL) {
+			ck_assert_int_eq(live_table_insert(&table, nth_address(i), &block), 0);
+			*block = (struct live_block){step, ~step};
+			expected[i] = step;
+		}
+		if (step % 20000 == 0)
+			check_all(&table, expected);
+	}
+	live_table_fini(&table);
+	free(expected);
+}
+END_TEST
+
+/* Everything is given back: the same blocks again need no more memory than before. */
+START_TEST(test_no_wear)
+{
+	size_t units = 0;
+	struct live_table table;
+
+	ck_assert_int_eq(live_table_init(&table), 0);
+	for (int round = 0; round < 20; round++) {
+		for (size_t i = 0; i < ADDRESSES; i++) {
+			struct live_block *block;
+
+			ck_assert_int_eq(live_table_insert(&table, nth_address(i), &block), 0);
+			*block = (struct live_block){(uint32_t)i, 0};
+		}
+		for (size_t i = 0; i < ADDRESSES; i++) {
+			struct live_place place = live_table_place(&table, nth_address(i));
+
+			ck_assert_ptr_nonnull(live_table_block(&table, &place));
+			live_table_remove(&table, &place);
+		}
+		ck_assert_uint_eq(table.count, 0);
+		if (round == 2)
+			units = table.pool_units;
+	}
+	ck_assert_uint_eq(table.pool_units, units);
+	live_table_fini(&table);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("live_table");
+	TCase *tcase = tcase_create("live_table");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(tcase, 120);
+	tcase_add_loop_test(tcase, test_random, 0, 4);
+	tcase_add_test(tcase, test_no_wear);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
