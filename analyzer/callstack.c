@@ -16,11 +16,17 @@
 #define STACK_DEPTH_MAX 65536 /* the recorder's limit is far below; bounds what a cycle costs */
 #define INDEX_SIZE_MIN	1024
 
-static uint64_t hash_node(uint32_t parent, uint64_t pc, uint32_t epoch)
+static uint64_t hash_node(uint32_t parent, uint32_t code)
 {
-	uint64_t h = (pc ^ (uint64_t)epoch << 48) * 0x9e3779b97f4a7c15ULL;
+	uint64_t h = ((uint64_t)parent << 32 | code) * 0x9e3779b97f4a7c15ULL;
 
-	h = (h ^ h >> 29 ^ parent) * 0xbf58476d1ce4e5b9ULL;
+	return h ^ h >> 32;
+}
+
+static uint64_t hash_code(const struct callstack_pc *pc)
+{
+	uint64_t h = (pc->pc ^ (uint64_t)pc->epoch << 48) * 0x9e3779b97f4a7c15ULL;
+
 	return h ^ h >> 32;
 }
 
@@ -29,16 +35,19 @@ int callstack_init(struct callstack_table *table, const struct trace_reader *rea
 	*table = (struct callstack_table){.reader = reader,
 					  .chunk_count = reader->nodes.count,
 					  .index_size = INDEX_SIZE_MIN,
+					  .code_index_size = INDEX_SIZE_MIN,
 					  .node_count = 1};
 	/* One more than none, so that a chunk 0 for what has no chunk costs no special case. */
 	if (table->chunk_count == 0)
 		table->chunk_count = 1;
 	table->chunks = calloc(table->chunk_count, sizeof(struct callstack_chunk *));
 	table->index = calloc(table->index_size, sizeof(*table->index));
+	table->codes = calloc(1, sizeof(*table->codes));
+	table->code_index = calloc(table->code_index_size, sizeof(*table->code_index));
 	table->nodes = calloc(1, sizeof(*table->nodes));
 	table->node_site = calloc(1, sizeof(*table->node_site));
 	if (table->chunks == NULL || table->index == NULL || table->nodes == NULL ||
-	    table->node_site == NULL) {
+	    table->codes == NULL || table->code_index == NULL || table->node_site == NULL) {
 		callstack_fini(table);
 		return -ENOMEM;
 	}
@@ -51,6 +60,8 @@ void callstack_fini(struct callstack_table *table)
 		free(table->chunks[i]);
 	free(table->chunks);
 	free(table->index);
+	free(table->codes);
+	free(table->code_index);
 	free(table->nodes);
 	free(table->node_site);
 	free(table->site_node);
@@ -128,7 +139,7 @@ static int grow_index(struct callstack_table *table)
 		return -ENOMEM;
 	for (size_t n = 1; n < table->node_count; n++) {
 		const struct callstack_node *node = &table->nodes[n];
-		size_t at = hash_node(node->parent, node->pc, node->epoch) & (size - 1);
+		size_t at = hash_node(node->parent, node->code) & (size - 1);
 
 		while (index[at] != 0)
 			at = (at + 1) & (size - 1);
@@ -160,17 +171,69 @@ static int grow_nodes(struct callstack_table *table)
 	return 0;
 }
 
+static int grow_code_index(struct callstack_table *table)
+{
+	size_t size = table->code_index_size * 2;
+	uint32_t *index = calloc(size, sizeof(*index));
+
+	if (index == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < table->code_count; i++) {
+		size_t at = hash_code(&table->codes[i]) & (size - 1);
+
+		while (index[at] != 0)
+			at = (at + 1) & (size - 1);
+		index[at] = (uint32_t)i + 1;
+	}
+	free(table->code_index);
+	table->code_index = index;
+	table->code_index_size = size;
+	return 0;
+}
+
+/* The number of a return address. */
+static int intern_code(struct callstack_table *table, const struct callstack_pc *pc, uint32_t *out)
+{
+	size_t mask = table->code_index_size - 1;
+	size_t at = hash_code(pc) & mask;
+	size_t count = table->code_count;
+
+	for (; table->code_index[at] != 0; at = (at + 1) & mask) {
+		const struct callstack_pc *known = &table->codes[table->code_index[at] - 1];
+
+		if (known->pc == pc->pc && known->epoch == pc->epoch) {
+			*out = table->code_index[at] - 1;
+			return 0;
+		}
+	}
+	if (count != 0 && (count & (count - 1)) == 0) {
+		void *larger = reallocarray(table->codes, count * 2, sizeof(*table->codes));
+
+		if (larger == NULL)
+			return -ENOMEM;
+		table->codes = larger;
+	}
+	*out = (uint32_t)count;
+	table->codes[table->code_count++] = *pc;
+	table->code_index[at] = *out + 1;
+	return table->code_count * 2 > table->code_index_size ? grow_code_index(table) : 0;
+}
+
 /* The canonical node of (parent, pc). */
 static int intern(struct callstack_table *table, uint32_t parent, const struct callstack_pc *pc,
 		  uint32_t *out)
 {
 	size_t mask = table->index_size - 1;
-	size_t at = hash_node(parent, pc->pc, pc->epoch) & mask;
 	struct callstack_node *node;
+	uint32_t code;
+	size_t at;
 
+	if (intern_code(table, pc, &code) != 0)
+		return -ENOMEM;
+	at = hash_node(parent, code) & mask;
 	for (; table->index[at] != 0; at = (at + 1) & mask) {
 		node = &table->nodes[table->index[at]];
-		if (node->parent == parent && node->pc == pc->pc && node->epoch == pc->epoch) {
+		if (node->parent == parent && node->code == code) {
 			*out = table->index[at];
 			return 0;
 		}
@@ -178,10 +241,8 @@ static int intern(struct callstack_table *table, uint32_t parent, const struct c
 	if (grow_nodes(table) != 0)
 		return -ENOMEM;
 	*out = (uint32_t)table->node_count++;
-	table->nodes[*out] = (struct callstack_node){.pc = pc->pc,
-						     .epoch = pc->epoch,
-						     .parent = parent,
-						     .depth = table->nodes[parent].depth + 1};
+	table->nodes[*out] = (struct callstack_node){
+	    .code = code, .parent = parent, .depth = table->nodes[parent].depth + 1};
 	table->index[at] = *out;
 	return table->node_count * 2 > table->index_size ? grow_index(table) : 0;
 }
@@ -264,19 +325,19 @@ static int number_site(struct callstack_table *table, uint32_t node, uint32_t *s
 	return 0;
 }
 
-int callstack_site_new(struct callstack_table *table, uint32_t id, uint32_t *site)
+int callstack_site(struct callstack_table *table, uint32_t id, uint32_t *site)
 {
-	struct callstack_chunk *chunk;
 	uint32_t node = ROOT;
 	int rc = canonical(table, id, &node);
 
-	if (rc == 0)
-		rc = number_site(table, node, site);
-	if (rc == 0)
-		rc = find_chunk(table, id, &chunk);
-	if (rc == 0 && chunk != NULL)
-		chunk->site[id % TRACE_NODES_CHUNK_WORDS] = *site + 1;
-	return rc;
+	return rc == 0 ? number_site(table, node, site) : rc;
+}
+
+void callstack_clear_hints(struct callstack_table *table)
+{
+	for (size_t i = 0; i < table->chunk_count; i++)
+		if (table->chunks[i] != NULL)
+			memset(table->chunks[i]->hint, 0, sizeof(table->chunks[i]->hint));
 }
 
 size_t callstack_depth(const struct callstack_table *table, uint32_t site)
@@ -284,14 +345,18 @@ size_t callstack_depth(const struct callstack_table *table, uint32_t site)
 	return table->nodes[table->site_node[site]].depth;
 }
 
+void callstack_codes(const struct callstack_table *table, uint32_t site, uint32_t *codes)
+{
+	uint32_t node = table->site_node[site];
+
+	for (; node != ROOT; node = table->nodes[node].parent)
+		*codes++ = table->nodes[node].code;
+}
+
 void callstack_pcs(const struct callstack_table *table, uint32_t site, struct callstack_pc *pcs)
 {
 	uint32_t node = table->site_node[site];
 
-	while (node != ROOT) {
-		pcs->pc = table->nodes[node].pc;
-		pcs->epoch = table->nodes[node].epoch;
-		pcs++;
-		node = table->nodes[node].parent;
-	}
+	for (; node != ROOT; node = table->nodes[node].parent)
+		*pcs++ = table->codes[table->nodes[node].code];
 }

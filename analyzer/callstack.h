@@ -26,14 +26,13 @@ struct callstack_pc {
 
 /* What is known of 8192 ids. */
 struct callstack_chunk {
-	uint32_t site[TRACE_NODES_CHUNK_WORDS];	     /* site + 1; 0: not asked yet */
+	uint32_t hint[TRACE_NODES_CHUNK_WORDS];	     /* the caller's, + 1; 0: none yet */
 	uint32_t canonical[TRACE_NODES_CHUNK_WORDS]; /* canonical node + 1; 0: not asked yet */
 	uint64_t words[TRACE_NODES_CHUNK_WORDS];
 };
 
 struct callstack_node {
-	uint64_t pc;
-	uint32_t epoch;
+	uint32_t code;	 /* number of its return address */
 	uint32_t parent; /* canonical node; node 0 is the root */
 	uint32_t depth;
 };
@@ -46,6 +45,10 @@ struct callstack_table {
 	size_t node_count;
 	uint32_t *index; /* open addressing: canonical node, 0 empty */
 	size_t index_size;
+	struct callstack_pc *codes; /* the different return addresses, numbered from 0 */
+	size_t code_count;
+	uint32_t *code_index; /* open addressing: number + 1, 0 empty */
+	size_t code_index_size;
 	uint32_t *site_node; /* canonical node of each site */
 	uint32_t *node_site; /* site + 1 by canonical node; grows with nodes */
 	size_t site_count;
@@ -56,30 +59,36 @@ struct callstack_table {
 int callstack_init(struct callstack_table *table, const struct trace_reader *reader);
 void callstack_fini(struct callstack_table *table);
 
-/* The slow way of callstack_site(). */
-int callstack_site_new(struct callstack_table *table, uint32_t id, uint32_t *site);
-
 /*
  * The site of a recorded id. Every id has one: where the file does not tell, that of as much of
  * the stack as it does tell, at worst the empty one. Returns 0 or -ENOMEM.
  */
-static inline int callstack_site(struct callstack_table *table, uint32_t id, uint32_t *site)
+int callstack_site(struct callstack_table *table, uint32_t id, uint32_t *site);
+
+/*
+ * A number that the caller keeps for a recorded id, so that it need not ask for the site of each
+ * event. NULL before callstack_site() was asked for the id, and where there is no place for one.
+ */
+static inline uint32_t *callstack_hint(const struct callstack_table *table, uint32_t id)
 {
 	size_t chunk = id / TRACE_NODES_CHUNK_WORDS;
 
-	if (chunk < table->chunk_count && table->chunks[chunk] != NULL) {
-		uint32_t known = table->chunks[chunk]->site[id % TRACE_NODES_CHUNK_WORDS];
-
-		if (known != 0) {
-			*site = known - 1;
-			return 0;
-		}
-	}
-	return callstack_site_new(table, id, site);
+	if (chunk >= table->chunk_count || table->chunks[chunk] == NULL)
+		return NULL;
+	return &table->chunks[chunk]->hint[id % TRACE_NODES_CHUNK_WORDS];
 }
+
+/* Back to none. */
+void callstack_clear_hints(struct callstack_table *table);
 
 /* Frames of the site's stack. */
 size_t callstack_depth(const struct callstack_table *table, uint32_t site);
+
+/*
+ * Writes the numbers of the return addresses (indices into table->codes), innermost first; `codes`
+ * has callstack_depth() entries.
+ */
+void callstack_codes(const struct callstack_table *table, uint32_t site, uint32_t *codes);
 
 /* Writes the return addresses, innermost first; `pcs` has callstack_depth() entries. */
 void callstack_pcs(const struct callstack_table *table, uint32_t site, struct callstack_pc *pcs);

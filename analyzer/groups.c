@@ -54,12 +54,25 @@ static bool same_group(const struct profile_site *a, const struct profile_site *
 	       (metric != RANKING_LEAK || ranking_suspicion(a) == ranking_suspicion(b));
 }
 
-static uint64_t hash_text(const char *text, uint64_t seed)
+/* Hashes of names by the address of the name: sites are many and their functions few. */
+#define HASHES_ROOM 4096
+
+struct hash {
+	const char *text;
+	uint64_t hash;
+};
+
+static uint64_t hash_text(struct hash *hashes, const char *text)
 {
-	return text ? XXH3_64bits_withSeed(text, strlen(text), seed) : seed + 1;
+	struct hash *hash = &hashes[((uintptr_t)text >> 3 ^ (uintptr_t)text >> 15) % HASHES_ROOM];
+
+	if (text && hash->text != text)
+		*hash = (struct hash){text, XXH3_64bits(text, strlen(text))};
+	return text ? hash->hash : 0;
 }
 
-static uint64_t hash_group(const struct profile_site *site, enum ranking_metric metric)
+static uint64_t hash_group(struct hash *hashes, const struct profile_site *site,
+			   enum ranking_metric metric)
 {
 	const struct profile_frame *frame = name_frame(&site->stack);
 	uint64_t seed = metric == RANKING_LEAK ? ranking_suspicion(site) : 0;
@@ -68,8 +81,9 @@ static uint64_t hash_group(const struct profile_site *site, enum ranking_metric 
 		return seed;
 	seed = seed << 32 | frame->line;
 	if (!frame->function)
-		seed ^= frame->offset * 0x9e3779b97f4a7c15ULL;
-	return hash_text(frame->function, seed);
+		seed ^= frame->offset;
+	seed *= 0x9e3779b97f4a7c15ULL;
+	return hash_text(hashes, frame->function) ^ seed ^ seed >> 32;
 }
 
 static int compare_groups(const void *left, const void *right, void *data)
@@ -113,53 +127,71 @@ static void add(struct group *group, const struct profile_site *site, enum ranki
 		sum->verdict = site->verdict;
 }
 
-/* The site's group, made when it is the first of its name. `slots` holds numbers of groups plus 1.
- */
-static struct group *find(struct groups *groups, uint32_t *slots, size_t mask,
-			  const struct profile_site *site, enum ranking_metric metric)
+/* Where groups are found by name. */
+struct index {
+	uint32_t *slots; /* open addressing: number of the group + 1 */
+	size_t mask;
+	struct hash *hashes;
+	enum ranking_metric metric;
+};
+
+/* The site's group, made when it is the first of its name. */
+static struct group *find(struct groups *groups, const struct index *index,
+			  const struct profile_site *site)
 {
-	size_t at = hash_group(site, metric) & mask;
+	size_t at = hash_group(index->hashes, site, index->metric) & index->mask;
 
-	while (slots[at]) {
-		struct group *group = &groups->groups[slots[at] - 1];
+	while (index->slots[at]) {
+		struct group *group = &groups->groups[index->slots[at] - 1];
 
-		if (same_group(&group->sum, site, metric))
+		if (same_group(&group->sum, site, index->metric))
 			return group;
-		at = (at + 1) & mask;
+		at = (at + 1) & index->mask;
 	}
 	groups->groups[groups->count].members = 0;
-	slots[at] = (uint32_t)++groups->count;
+	index->slots[at] = (uint32_t)++groups->count;
 	return &groups->groups[groups->count - 1];
+}
+
+static void gather(struct groups *groups, const struct index *index, const struct profile *profile,
+		   bool by_stack)
+{
+	for (size_t i = 0; i < profile->site_count; i++) {
+		struct group *group = &groups->groups[groups->count];
+
+		if (by_stack)
+			groups->groups[groups->count++].members = 0;
+		else
+			group = find(groups, index, &profile->sites[i]);
+		add(group, &profile->sites[i], index->metric);
+	}
 }
 
 int groups_init(struct groups *groups, const struct profile *profile, enum ranking_metric metric,
 		bool by_stack)
 {
 	size_t count = profile->site_count, slot_count = 16;
-	uint32_t *slots;
+	struct index index = {.metric = metric};
+	int rc = 0;
 
 	while (slot_count < count * 2)
 		slot_count *= 2;
-	slots = calloc(slot_count, sizeof(*slots));
+	index.mask = slot_count - 1;
+	index.slots = calloc(slot_count, sizeof(*index.slots));
+	index.hashes = calloc(HASHES_ROOM, sizeof(*index.hashes));
 	groups->count = 0;
 	groups->groups = malloc((count + 1) * sizeof(*groups->groups));
-	if (!slots || !groups->groups) {
-		free(slots);
+	if (index.slots && index.hashes && groups->groups) {
+		gather(groups, &index, profile, by_stack);
+		qsort_r(groups->groups, groups->count, sizeof(*groups->groups), compare_groups,
+			&metric);
+	} else {
 		groups_fini(groups);
-		return -ENOMEM;
+		rc = -ENOMEM;
 	}
-	for (size_t i = 0; i < count; i++) {
-		struct group *group = &groups->groups[groups->count];
-
-		if (by_stack)
-			groups->groups[groups->count++].members = 0;
-		else
-			group = find(groups, slots, slot_count - 1, &profile->sites[i], metric);
-		add(group, &profile->sites[i], metric);
-	}
-	free(slots);
-	qsort_r(groups->groups, groups->count, sizeof(*groups->groups), compare_groups, &metric);
-	return 0;
+	free(index.slots);
+	free(index.hashes);
+	return rc;
 }
 
 void groups_fini(struct groups *groups)

@@ -152,29 +152,60 @@ static inline int place_block(struct replay *replay, uint64_t address, uint64_t 
 	return 0;
 }
 
+/* A stack that is new, or was last seen with another owner. */
+static __attribute__((noinline)) int origin_new(struct replay *replay, uint32_t stack,
+						uint32_t owner, uint64_t large_bytes,
+						uint32_t *number)
+{
+	struct origin origin = {.owner = owner, .large_bytes = large_bytes};
+	int rc = callstack_site(replay->callstacks, stack, &origin.site);
+	uint32_t *hint;
+
+	if (rc == 0)
+		rc = origin_table_find(&replay->origins, &origin, number);
+	if (rc != 0)
+		return rc;
+	hint = callstack_hint(replay->callstacks, stack);
+	if (hint != NULL)
+		*hint = *number + 1;
+	return 0;
+}
+
+/* The origin of an event, which is mostly that of the last one with its stack. */
+static inline int origin_of(struct replay *replay, const struct event *event, uint32_t owner,
+			    uint32_t *number)
+{
+	uint64_t large_bytes = event->bytes >= BYTES_LARGE ? event->bytes : 0;
+	const uint32_t *hint = callstack_hint(replay->callstacks, event->stack);
+
+	if (__builtin_expect(hint != NULL && *hint != 0, 1)) {
+		const struct origin *origin = &replay->origins.origins[*hint - 1];
+
+		*number = *hint - 1;
+		if (origin->owner == owner && origin->large_bytes == large_bytes)
+			return 0;
+	}
+	return origin_new(replay, event->stack, owner, large_bytes, number);
+}
+
 static inline int apply_acquire(struct replay *replay, const struct event *event, uint32_t thread)
 {
 	uint64_t address = event->address == 0 ? ADDRESS_ZERO : event->address;
 	uint64_t tick = event->order >> 1;
-	bool large = event->bytes >= BYTES_LARGE;
-	struct origin origin = {.owner = OWNER(thread, event_family[event->kind]),
-				.large_bytes = large ? event->bytes : 0};
 	struct live_block *block;
 	uint32_t number;
-	int rc = callstack_site(replay->callstacks, event->stack, &origin.site);
+	int rc = origin_of(replay, event, OWNER(thread, event_family[event->kind]), &number);
 
-	if (rc == 0)
-		rc = origin_table_find(&replay->origins, &origin, &number);
 	if (rc == 0)
 		rc = place_block(replay, address, tick, &block);
 	if (rc != 0)
 		return rc;
-	block->bytes = large ? BYTES_LARGE : (uint32_t)event->bytes;
+	block->bytes = event->bytes >= BYTES_LARGE ? BYTES_LARGE : (uint32_t)event->bytes;
 	block->origin = number;
 	replay->last_address[thread] = address;
 	*emit(replay) = (struct replay_change){.tick = tick,
 					       .bytes = event->bytes,
-					       .site = origin.site,
+					       .site = replay->origins.origins[number].site,
 					       .op = REPLAY_ALLOCATE,
 					       .kind = event->kind};
 	if (__builtin_expect(replay->early_count != 0, 0))
@@ -389,6 +420,7 @@ int replay_run(const struct trace_reader *reader, struct callstack_table *callst
 	replay->callstacks = callstacks;
 	replay->consumer = consumer;
 	replay->figures = figures;
+	callstack_clear_hints(callstacks);
 	replay->boundary = consumer->first_boundary > REPLAY_NEVER >> 1
 			       ? UINT64_MAX
 			       : consumer->first_boundary << 1;

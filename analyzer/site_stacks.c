@@ -1,6 +1,8 @@
 /*
- * Three tables of different things: code addresses (each resolved once), frames as people tell
- * them apart, stacks as sequences of such frames.
+ * Three tables of different things: code addresses (numbered by callstack.h, each resolved once),
+ * frames as people tell them apart, stacks as sequences of such frames.
+ *
+ * Stacks are many and never freed one by one: they are cut from large pieces of memory.
  */
 #include "site_stacks.h"
 
@@ -12,6 +14,7 @@
 #include "trace_reader.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,10 +23,18 @@
 
 /* The frames of one code address: entries [first, first + count) of `frames` and `looks`. */
 struct code {
-	struct callstack_pc pc;
 	uint32_t first;
-	uint32_t count;
+	uint32_t count; /* 0: not resolved yet */
 };
+
+/* Memory that is freed all at once, the newest piece first in the list. */
+struct piece {
+	struct piece *next;
+	size_t left; /* bytes at its end */
+	size_t bytes;
+	_Alignas(max_align_t) char data[];
+};
+#define PIECE_BYTES (256 * 1024)
 
 /* A stack and how it looks: `count` numbers of frames. */
 struct stack {
@@ -37,8 +48,7 @@ struct site_stacks {
 	bool symbols;
 	struct symbolizer *symbolizer;
 	struct symbolizer_module **symbolizer_modules; /* by index in the map; NULL: not yet */
-	/* code addresses */
-	struct id_table code_index;
+	/* code addresses by their number; the last is that of stacks that are not known */
 	struct code *codes;
 	size_t code_count;
 	const struct profile_frame **frames;
@@ -50,9 +60,11 @@ struct site_stacks {
 	struct id_table stack_index;
 	struct stack *stacks;
 	size_t stack_count;
+	struct piece *frame_pieces;
+	struct piece *look_pieces;
 	/* the stack at hand */
-	struct callstack_pc *pcs;
-	size_t pcs_capacity;
+	uint32_t *site_codes;
+	size_t site_codes_capacity;
 	const struct profile_frame **work;
 	uint32_t *work_looks;
 	size_t work_count, work_capacity;
@@ -94,25 +106,52 @@ struct site_stacks *site_stacks_new(struct trace_reader *reader,
 	return stacks;
 }
 
+static void free_pieces(struct piece **pieces)
+{
+	while (*pieces != NULL) {
+		struct piece *piece = *pieces;
+
+		*pieces = piece->next;
+		free(piece);
+	}
+}
+
+/* Memory from the list's newest piece; NULL when there is none. */
+static void *cut(struct piece **pieces, size_t bytes)
+{
+	struct piece *piece = *pieces;
+
+	bytes = (bytes + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+	if (piece == NULL || piece->left < bytes) {
+		size_t size = bytes > PIECE_BYTES ? bytes : PIECE_BYTES;
+
+		piece = malloc(sizeof(*piece) + size);
+		if (piece == NULL)
+			return NULL;
+		*piece = (struct piece){.next = *pieces, .left = size, .bytes = size};
+		*pieces = piece;
+	}
+	piece->left -= bytes;
+	return piece->data + (piece->bytes - piece->left - bytes);
+}
+
 void site_stacks_finish(struct site_stacks *stacks)
 {
-	id_table_fini(&stacks->code_index);
 	id_table_fini(&stacks->look_index);
 	id_table_fini(&stacks->stack_index);
-	for (size_t i = 0; i < stacks->stack_count; i++) {
-		free((void *)stacks->stacks[i].looks);
+	free_pieces(&stacks->look_pieces);
+	for (size_t i = 0; i < stacks->stack_count; i++)
 		stacks->stacks[i].looks = NULL;
-	}
 	free(stacks->codes);
 	free(stacks->frames);
 	free(stacks->looks);
-	free(stacks->pcs);
+	free(stacks->site_codes);
 	free(stacks->work);
 	free(stacks->work_looks);
 	stacks->codes = NULL;
 	stacks->frames = NULL;
 	stacks->looks = NULL;
-	stacks->pcs = NULL;
+	stacks->site_codes = NULL;
 	stacks->work = NULL;
 	stacks->work_looks = NULL;
 }
@@ -122,8 +161,7 @@ void site_stacks_free(struct site_stacks *stacks)
 	if (stacks == NULL)
 		return;
 	site_stacks_finish(stacks);
-	for (size_t i = 0; i < stacks->stack_count; i++)
-		free((void *)stacks->stacks[i].stack.frames);
+	free_pieces(&stacks->frame_pieces);
 	for (size_t i = 0; i < stacks->made_count; i++)
 		free(stacks->made[i]);
 	free(stacks->made);
@@ -225,13 +263,13 @@ static int add_symbols(struct site_stacks *stacks, size_t module, uint64_t offse
 	return rc;
 }
 
-static int resolve(struct site_stacks *stacks, struct code *code)
+static int resolve(struct site_stacks *stacks, const struct callstack_pc *pc, struct code *code)
 {
 	const struct trace_module_info *info;
 	const struct profile_frame *frame;
 	/* A return address is one past the call, and perhaps past the function. */
-	uint64_t call = code->pc.pc - 1;
-	size_t module = module_map_find(stacks->modules, call, code->pc.epoch);
+	uint64_t call = pc->pc - 1;
+	size_t module = module_map_find(stacks->modules, call, pc->epoch);
 	int rc;
 
 	code->first = (uint32_t)stacks->frame_count;
@@ -252,36 +290,23 @@ static int resolve(struct site_stacks *stacks, struct code *code)
 	return add_frame(stacks, frame);
 }
 
-static bool code_same(const void *context, uint32_t id)
+/* Makes room for the code addresses that `callstacks` has. */
+static int reserve_codes(struct site_stacks *stacks, const struct callstack_table *callstacks)
 {
-	const struct site_stacks *stacks = context;
-	const struct callstack_pc *a = &stacks->codes[stacks->code_count].pc;
-	const struct callstack_pc *b = &stacks->codes[id].pc;
+	size_t count = callstacks->code_count + 1;
+	struct code *codes;
 
-	return a->pc == b->pc && a->epoch == b->epoch;
-}
-
-/* The code address' frames, resolved when it is met first. */
-static int find_code(struct site_stacks *stacks, const struct callstack_pc *pc,
-		     const struct code **out)
-{
-	size_t count = stacks->code_count;
-	void *larger = room_for_one(stacks->codes, count, sizeof(*stacks->codes));
-	uint32_t id;
-	int rc;
-
-	if (larger == NULL)
+	if (count <= stacks->code_count)
+		return 0;
+	codes = reallocarray(stacks->codes, count, sizeof(*codes));
+	if (codes == NULL)
 		return -ENOMEM;
-	stacks->codes = larger;
-	stacks->codes[count] = (struct code){.pc = *pc};
-	rc = id_table_intern(&stacks->code_index, XXH3_64bits_withSeed(&pc->pc, 8, pc->epoch),
-			     code_same, stacks, (uint32_t)count, &id);
-	if (rc == 0 && id == count) {
-		rc = resolve(stacks, &stacks->codes[id]);
-		stacks->code_count++;
-	}
-	*out = &stacks->codes[id];
-	return rc;
+	stacks->codes = codes;
+	/* What was last is a code address like others now. */
+	memset(codes + (stacks->code_count ? stacks->code_count - 1 : 0), 0,
+	       (count - (stacks->code_count ? stacks->code_count - 1 : 0)) * sizeof(*codes));
+	stacks->code_count = count;
+	return 0;
 }
 
 static int append(struct site_stacks *stacks, const struct code *code)
@@ -309,29 +334,41 @@ static int append(struct site_stacks *stacks, const struct code *code)
 	return 0;
 }
 
+/* Appends the frames of a code address, which are resolved when it is met first. */
+static int append_code(struct site_stacks *stacks, const struct callstack_pc *pc, uint32_t number)
+{
+	struct code *code = &stacks->codes[number];
+	int rc = code->count == 0 ? resolve(stacks, pc, code) : 0;
+
+	return rc == 0 ? append(stacks, code) : rc;
+}
+
 /* Puts all frames of the site into `work`. */
 static int gather(struct site_stacks *stacks, const struct callstack_table *callstacks,
 		  uint32_t site, size_t depth)
 {
 	/* A stack that is not known has one frame that is not known. */
-	const struct callstack_pc nowhere = {.pc = 1};
-	const struct code *code;
-	int rc = 0;
+	static const struct callstack_pc nowhere = {.pc = 1};
+	int rc = reserve_codes(stacks, callstacks);
 
-	if (depth > stacks->pcs_capacity) {
-		struct callstack_pc *larger = reallocarray(stacks->pcs, depth, sizeof(*larger));
+	if (rc != 0)
+		return rc;
+	if (depth > stacks->site_codes_capacity) {
+		uint32_t *larger = reallocarray(stacks->site_codes, depth, sizeof(*larger));
 
 		if (larger == NULL)
 			return -ENOMEM;
-		stacks->pcs = larger;
-		stacks->pcs_capacity = depth;
+		stacks->site_codes = larger;
+		stacks->site_codes_capacity = depth;
 	}
-	callstack_pcs(callstacks, site, stacks->pcs);
+	callstack_codes(callstacks, site, stacks->site_codes);
 	stacks->work_count = 0;
-	for (size_t i = 0; rc == 0 && i < (depth == 0 ? 1 : depth); i++) {
-		rc = find_code(stacks, depth == 0 ? &nowhere : &stacks->pcs[i], &code);
-		if (rc == 0)
-			rc = append(stacks, code);
+	if (depth == 0)
+		return append_code(stacks, &nowhere, (uint32_t)stacks->code_count - 1);
+	for (size_t i = 0; rc == 0 && i < depth; i++) {
+		uint32_t code = stacks->site_codes[i];
+
+		rc = append_code(stacks, &callstacks->codes[code], code);
 	}
 	return rc;
 }
@@ -350,14 +387,11 @@ static bool stack_same(const void *context, uint32_t id)
 static int keep(struct site_stacks *stacks, struct stack *stack)
 {
 	size_t count = stack->stack.count;
-	const struct profile_frame **frames = malloc(count * sizeof(*frames) + 1);
-	uint32_t *looks = malloc(count * sizeof(*looks) + 1);
+	const struct profile_frame **frames = cut(&stacks->frame_pieces, count * sizeof(*frames));
+	uint32_t *looks = cut(&stacks->look_pieces, count * sizeof(*looks));
 
-	if (frames == NULL || looks == NULL) {
-		free(frames);
-		free(looks);
+	if (frames == NULL || looks == NULL)
 		return -ENOMEM;
-	}
 	memcpy(frames, stack->stack.frames, count * sizeof(*frames));
 	memcpy(looks, stack->looks, count * sizeof(*looks));
 	stack->stack.frames = frames;

@@ -18,16 +18,43 @@
 #define CALLERS_LEAST 8 /* different callers that make a wrapper */
 #define KNOWN_MAX     64
 #define MATTERS_PART  50 /* of one in so many of the allocations or of the peak */
+#define JUDGED_ROOM   4096
 
-static bool named_like_allocator(const struct profile_frame *frame)
+/* What was found out of names; sites are many and their functions few. */
+struct names {
+	/* by the address of the name: whether it is like an allocator's */
+	struct {
+		const char *name;
+		bool allocator;
+	} judged[JUDGED_ROOM];
+	/* of functions that were found to be wrappers: they are so on every way to them */
+	const char *known[KNOWN_MAX];
+	size_t known_count;
+};
+
+static bool like_allocator(const char *name)
 {
 	static const char *const words[] = {"alloc", "strdup", "memdup"};
 
-	for (size_t i = 0; frame->function && i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcasestr(frame->function, words[i]))
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcasestr(name, words[i]))
 			return true;
 	}
 	return false;
+}
+
+static bool named_like_allocator(struct names *names, const struct profile_frame *frame)
+{
+	const char *name = frame->function;
+	size_t at = ((uintptr_t)name >> 3 ^ (uintptr_t)name >> 15) % JUDGED_ROOM;
+
+	if (!name)
+		return false;
+	if (names->judged[at].name != name) {
+		names->judged[at].name = name;
+		names->judged[at].allocator = like_allocator(name);
+	}
+	return names->judged[at].allocator;
 }
 
 static const struct profile_frame *frame_at(const struct profile_site *site, size_t above)
@@ -38,11 +65,12 @@ static const struct profile_frame *frame_at(const struct profile_site *site, siz
 							: NULL;
 }
 
-static bool may_move(const struct profile_site *site)
+static bool may_move(struct names *names, const struct profile_site *site)
 {
 	const struct profile_frame *frame = frame_at(site, 0);
 
-	return frame && frame_at(site, 1) && (!frame->function || named_like_allocator(frame));
+	return frame && frame_at(site, 1) &&
+	       (!frame->function || named_like_allocator(names, frame));
 }
 
 static int compare_strings(const char *a, const char *b)
@@ -91,25 +119,19 @@ static bool is_wrapper(const struct profile *profile, const uint32_t *sites, siz
 		peak_bytes > profile->totals.peak_bytes / MATTERS_PART);
 }
 
-/* Names of functions that were found to be wrappers: they are so on every way to them. */
-struct known {
-	const char *names[KNOWN_MAX];
-	size_t count;
-};
-
-static bool is_known(const struct known *known, const struct profile_frame *frame)
+static bool is_known(const struct names *names, const struct profile_frame *frame)
 {
-	for (size_t i = 0; frame->function && i < known->count; i++) {
-		if (!compare_strings(known->names[i], frame->function))
+	for (size_t i = 0; frame->function && i < names->known_count; i++) {
+		if (!compare_strings(names->known[i], frame->function))
 			return true;
 	}
 	return false;
 }
 
-static void remember(struct known *known, const struct profile_frame *frame)
+static void remember(struct names *names, const struct profile_frame *frame)
 {
-	if (frame->function && known->count < KNOWN_MAX)
-		known->names[known->count++] = frame->function;
+	if (frame->function && names->known_count < KNOWN_MAX)
+		names->known[names->known_count++] = frame->function;
 }
 
 /* To the caller, and past what the table knows from there on. */
@@ -120,15 +142,15 @@ static void move_out(struct profile_stack *stack)
 	    frame_rules_site(stack->frames + stack->site_frame, stack->count - stack->site_frame);
 }
 
-static bool leads_out(const struct profile_site *site, const struct known *known)
+static bool leads_out(struct names *names, const struct profile_site *site)
 {
-	return named_like_allocator(frame_at(site, 1)) || is_known(known, frame_at(site, 0));
+	return named_like_allocator(names, frame_at(site, 1)) || is_known(names, frame_at(site, 0));
 }
 
 /*
  * Moves what is called by an allocator or is known; returns how many sites are left that may move.
  */
-static size_t collect(struct profile *profile, const struct known *known, uint32_t *sites)
+static size_t collect(struct profile *profile, struct names *names, uint32_t *sites)
 {
 	size_t count = 0;
 
@@ -136,18 +158,18 @@ static size_t collect(struct profile *profile, const struct known *known, uint32
 		struct profile_site *site = &profile->sites[i];
 		size_t moved = 0;
 
-		while (may_move(site) && moved++ < ROUNDS && leads_out(site, known))
+		while (may_move(names, site) && moved++ < ROUNDS && leads_out(names, site))
 			move_out(&site->stack);
-		if (may_move(site))
+		if (may_move(names, site))
 			sites[count++] = (uint32_t)i;
 	}
 	return count;
 }
 
 /* One round; returns whether any site moved. */
-static bool move(struct profile *profile, struct known *known, uint32_t *sites)
+static bool move(struct profile *profile, struct names *names, uint32_t *sites)
 {
-	size_t count = collect(profile, known, sites), end;
+	size_t count = collect(profile, names, sites), end;
 	bool moved = false;
 
 	qsort_r(sites, count, sizeof(*sites), compare_sites, profile->sites);
@@ -160,7 +182,7 @@ static bool move(struct profile *profile, struct known *known, uint32_t *sites)
 		}
 		if (!is_wrapper(profile, sites + start, end - start))
 			continue;
-		remember(known, frame);
+		remember(names, frame);
 		for (size_t i = start; i < end; i++)
 			move_out(&profile->sites[sites[i]].stack);
 		moved = true;
@@ -171,14 +193,16 @@ static bool move(struct profile *profile, struct known *known, uint32_t *sites)
 int wrappers_skip(struct profile *profile)
 {
 	uint32_t *sites = malloc((profile->site_count + 1) * sizeof(*sites));
-	struct known known = {.count = 0};
+	struct names *names = calloc(1, sizeof(*names));
 	bool moved = true;
+	int rc = sites && names ? 0 : -ENOMEM;
 
-	if (!sites)
-		return -ENOMEM;
-	for (size_t round = 0; round < ROUNDS && moved; round++)
-		moved = move(profile, &known, sites);
-	collect(profile, &known, sites);
+	if (rc == 0) {
+		for (size_t round = 0; round < ROUNDS && moved; round++)
+			moved = move(profile, names, sites);
+		collect(profile, names, sites);
+	}
 	free(sites);
-	return 0;
+	free(names);
+	return rc;
 }
