@@ -5,6 +5,8 @@
  */
 #include "symbol_libdw_debug.h"
 
+#include "symbol_libdw_inflate.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -55,10 +57,38 @@ static bool any_there(const char *root, const char *file_name, const char *link)
 	return found;
 }
 
-static bool may_find(const char *debug_path, const char *file_name, const char *link)
+static const char *root_of(const char *debug_path)
 {
 	const char *colon = strrchr(debug_path, ':');
-	const char *root = colon ? colon + 1 : debug_path;
+
+	return colon ? colon + 1 : debug_path;
+}
+
+/* The file of a build-id below the root of debug files, decompressed; else -1. */
+static int find_compressed(const char *debug_path, const unsigned char *id, size_t id_bytes,
+			   char **debug_name)
+{
+	char hex[2 * 64 + 1] = "";
+	char *name;
+	int fd;
+
+	if (id_bytes < 2 || id_bytes > 64)
+		return -1;
+	for (size_t i = 0; i < id_bytes; i++)
+		snprintf(hex + 2 * i, 3, "%02x", id[i]);
+	if (asprintf(&name, "%s/.build-id/%.2s/%s.debug", root_of(debug_path), hex, hex + 2) < 0)
+		return -1;
+	fd = libdw_inflate(name, id, id_bytes);
+	if (fd < 0)
+		free(name);
+	else
+		*debug_name = name;
+	return fd;
+}
+
+static bool may_find(const char *debug_path, const char *file_name, const char *link)
+{
+	const char *root = root_of(debug_path);
 	char *real;
 	bool found;
 
@@ -78,18 +108,23 @@ int libdw_find_debuginfo(Dwfl_Module *module, void **data, const char *name, Dwa
 	bool common = link && link_crc == 0;
 	const unsigned char *id;
 	GElf_Addr address;
+	int bytes, fd;
 
-	if (!getenv("DEBUGINFOD_URLS") && *data && file_name && !common) {
-		if (dwfl_module_build_id(module, &id, &address) > 0) {
-			int fd = dwfl_build_id_find_debuginfo(module, data, name, base, file_name,
-							      link, link_crc, debug_name);
-
-			if (fd >= 0 || errno != 0)
-				return fd;
-		}
-		if (!may_find(*data, file_name, link))
-			return -1;
+	if (!*data || !file_name || common)
+		return dwfl_standard_find_debuginfo(module, data, name, base, file_name, link,
+						    link_crc, debug_name);
+	bytes = dwfl_module_build_id(module, &id, &address);
+	if (bytes > 0) {
+		fd = find_compressed(*data, id, (size_t)bytes, debug_name);
+		if (fd >= 0)
+			return fd;
+		fd = dwfl_build_id_find_debuginfo(module, data, name, base, file_name, link,
+						  link_crc, debug_name);
+		if (fd >= 0 || errno != 0)
+			return fd;
 	}
+	if (!getenv("DEBUGINFOD_URLS") && !may_find(*data, file_name, link))
+		return -1;
 	return dwfl_standard_find_debuginfo(module, data, name, base, file_name, link, link_crc,
 					    debug_name);
 }
