@@ -3,6 +3,7 @@
 
 #include "profile.h"
 #include "symbols_support.h"
+#include "trace_builder.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -203,6 +204,81 @@ START_TEST(build_id_folder)
 }
 END_TEST
 
+/* The next address of .text whose line is, or is not, that of `from`. */
+static uint64_t find_line(struct symbolizer *symbolizer, struct symbolizer_module *module,
+			  uint64_t from, uint64_t end, bool same)
+{
+	const struct profile_frame *a = symbols_one(symbolizer, module, from);
+
+	for (uint64_t address = from + 1; address < end; address++) {
+		const struct profile_frame *b = symbols_one(symbolizer, module, address);
+
+		if (b->line != 0 && a->function == b->function && a->file == b->file &&
+		    (a->line == b->line) == same)
+			return address;
+	}
+	ck_abort_msg("no such address");
+	return 0;
+}
+
+/* A module without a build-id, which any file is believed to be. */
+static void add_module(struct trace_builder *builder, const char *path, uint64_t start,
+		       uint64_t end)
+{
+	struct trace_module head = {
+	    .start = start, .end = end, .path_bytes = (uint32_t)strlen(path)};
+	uint8_t payload[sizeof(head) + PATH_MAX];
+
+	memcpy(payload, &head, sizeof(head));
+	memcpy(payload + sizeof(head), path, head.path_bytes);
+	trace_builder_segment(builder, TRACE_SEGMENT_MODULE, 0, payload,
+			      sizeof(head) + head.path_bytes);
+}
+
+/* Two return addresses on one line are one site to people, one on another line is not. */
+START_TEST(one_line_is_one_site)
+{
+	static const char program[] = SYMBOLS_DIR "/gcc-O0";
+	const struct profile_options options = {.symbols = true};
+	struct symbolizer *symbolizer = symbolizer_new(NULL);
+	struct symbolizer_module *module = symbolizer_add_module(symbolizer, program, NULL, 0);
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t ring = trace_builder_ring(builder, 0, 1024);
+	struct trace_image image;
+	struct profile *profile;
+	uint64_t start, bytes, at[3];
+	char error[256] = "";
+	const uint8_t *trace;
+	uint32_t line;
+	size_t count;
+
+	ck_assert(symbols_find_section(program, ".text", &start, &bytes));
+	for (at[0] = start; symbols_one(symbolizer, module, at[0])->line == 0;)
+		ck_assert_uint_lt(++at[0], start + bytes);
+	at[1] = find_line(symbolizer, module, at[0], start + bytes, true);
+	at[2] = find_line(symbolizer, module, at[0], start + bytes, false);
+	line = symbols_one(symbolizer, module, at[0])->line;
+	add_module(builder, program, start, start + bytes);
+	for (uint64_t i = 0; i < 3; i++)
+		trace_builder_acquire(builder, ring, i + 1, TRACE_EVENT_MALLOC, 16 + 16 * i, 1 << i,
+				      trace_builder_node(builder, 0, at[i] + 1));
+	trace = trace_builder_finish(builder, &count);
+	trace_image_open(&image, trace, count);
+	ck_assert_msg(profile_load(image.path, &options, &profile, error, sizeof(error)) == 0, "%s",
+		      error);
+	ck_assert_uint_eq(profile->site_count, 2);
+	ck_assert_uint_eq(profile->sites[0].allocations, 2);
+	ck_assert_uint_eq(profile->sites[0].bytes, 1 + 2);
+	ck_assert_uint_eq(profile->sites[0].stack.frames[0]->line, line);
+	ck_assert_uint_eq(profile->sites[1].bytes, 4);
+	ck_assert_uint_ne(profile->sites[1].stack.frames[0]->line, line);
+	profile_free(profile);
+	trace_image_close(&image);
+	trace_builder_free(builder);
+	symbolizer_free(symbolizer);
+}
+END_TEST
+
 START_TEST(answers_are_kept)
 {
 	struct symbolizer *symbolizer = symbolizer_new(NULL);
@@ -347,6 +423,7 @@ int main(void)
 	tcase_add_test(modules, no_such_module);
 	tcase_add_test(modules, sysroot);
 	tcase_add_loop_test(modules, build_id_folder, 0, sizeof(stored) / sizeof(*stored));
+	tcase_add_test(modules, one_line_is_one_site);
 	tcase_add_test(modules, answers_are_kept);
 	tcase_add_test(modules, outside_code);
 #if defined(__x86_64__) || defined(__aarch64__)
