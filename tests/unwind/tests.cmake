@@ -25,3 +25,53 @@ foreach(case shapes depths leaps storm reload nocfi redis real)
 		${CMAKE_CURRENT_LIST_DIR}/verify.py --library $<TARGET_FILE:preload> ${case})
 	set_tests_properties(unwind.verify.${case} PROPERTIES TIMEOUT 300)
 endforeach()
+
+# The unwinder by itself against libgcc's; on aarch64 under qemu-user, where both are installed.
+set(WALK_SOURCES ${CMAKE_CURRENT_LIST_DIR}/walk_check.c)
+foreach(name cfi cfi_expr memo stack_bounds unwind_general unwind_keep unwind_memo unwind_rule)
+	list(APPEND WALK_SOURCES ${PROJECT_SOURCE_DIR}/preload/${name}.c)
+endforeach()
+add_executable(walk_check ${WALK_SOURCES})
+target_include_directories(walk_check PRIVATE ${PROJECT_SOURCE_DIR}/preload)
+target_link_libraries(walk_check PRIVATE memprof_flags)
+target_compile_options(walk_check PRIVATE -O2 -fno-omit-frame-pointer -fno-builtin)
+set_target_properties(walk_check PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+add_test(NAME unwind.walk COMMAND walk_check 2000 25)
+
+find_program(AARCH64_CC aarch64-linux-gnu-gcc)
+find_program(AARCH64_READELF aarch64-linux-gnu-readelf)
+find_program(AARCH64_QEMU qemu-aarch64)
+set(AARCH64_ROOT /usr/aarch64-linux-gnu)
+if(AARCH64_CC AND AARCH64_READELF AND AARCH64_QEMU AND NOT CMAKE_SYSTEM_PROCESSOR STREQUAL aarch64)
+	set(flags -std=gnu11 -D_GNU_SOURCE -g -fno-builtin -w -I${PROJECT_SOURCE_DIR}/preload
+		-I${PROJECT_SOURCE_DIR}/include)
+	set(run ${AARCH64_QEMU} -L ${AARCH64_ROOT})
+	set(number 0)
+	foreach(options "-O0" "-O2" "-O2;-fomit-frame-pointer" "-O3;-mbranch-protection=standard")
+		math(EXPR number "${number} + 1")
+		set(program ${PROJECT_BINARY_DIR}/tests/walk_check_aarch64_${number})
+		string(REPLACE ";" " " command "${AARCH64_CC};${flags};${options};${WALK_SOURCES}")
+		string(REPLACE ";" " " execute "${run};${program};300;25")
+		add_test(NAME unwind.walk.aarch64.${number}
+			COMMAND sh -c "${command} -o ${program} && ${execute}")
+	endforeach()
+	set(program ${PROJECT_BINARY_DIR}/tests/cfi_compare_aarch64)
+	string(REPLACE ";" " " command "${AARCH64_CC};-O2;${flags};\
+${CMAKE_CURRENT_LIST_DIR}/cfi_compare.c;${PROJECT_SOURCE_DIR}/preload/cfi.c;\
+${PROJECT_SOURCE_DIR}/preload/unwind_rule.c")
+	string(REPLACE ";" " " execute "${run};${program}")
+	foreach(name libc.so.6 libstdc++.so.6)
+		if(EXISTS ${AARCH64_ROOT}/lib/${name})
+			add_test(NAME unwind.cfi.aarch64.${name} COMMAND sh -c
+				"${command} -o ${program}_${name} && \
+${AARCH64_READELF} --debug-dump=frames-interp ${AARCH64_ROOT}/lib/${name} 2>/dev/null | \
+${execute}_${name} ${AARCH64_ROOT}/lib/${name}")
+		endif()
+	endforeach()
+endif()
+
+# A benchmark, not a test: see docs/unwinding.md.
+add_executable(bench_unwind ${CMAKE_CURRENT_LIST_DIR}/bench_unwind.c)
+target_link_libraries(bench_unwind PRIVATE preload_static)
+target_compile_options(bench_unwind PRIVATE -O2 -fno-builtin)
+set_target_properties(bench_unwind PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
