@@ -1,11 +1,7 @@
-/*
- * Varints are LEB128. Most are one byte; the others are taken in one unaligned load of eight, whose
- * sevens are moved together with three shifts instead of a loop (the branch that ends such a loop
- * is mispredicted half of the time on mixed lengths). Buffers are padded for that load.
- */
 #include "event_decode.h"
 
-#include <endian.h>
+#include "varint.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +19,7 @@ const uint8_t event_family[256] = {
 #undef X
 };
 
-/* What a record of each class has; the order of the bits is that of the columns. */
+/* What a record of each class has. */
 enum {
 	HAS_ADDRESS = 1,
 	HAS_SIZE = 2,
@@ -31,24 +27,26 @@ enum {
 	HAS_EXTRA = 8,
 	HAS_TWO = 16, /* two halves */
 	IS_LATE = 32, /* acquires: later than a release at the same tick */
+	HAS_AUX = 64,
 };
+
+#define HAS_BLOCK (HAS_ADDRESS | HAS_SIZE | HAS_STACK | IS_LATE)
 
 static const struct {
 	uint8_t has;
 	uint8_t op;
 } classes[] = {
-    [TRACE_CLASS_ACQUIRE] = {HAS_ADDRESS | HAS_SIZE | HAS_STACK | HAS_EXTRA | IS_LATE,
-			     EVENT_ACQUIRE},
+    [TRACE_CLASS_ACQUIRE] = {HAS_BLOCK | HAS_AUX, EVENT_ACQUIRE},
     [TRACE_CLASS_RELEASE] = {HAS_ADDRESS, EVENT_RELEASE},
-    [TRACE_CLASS_REALLOC] = {HAS_ADDRESS | HAS_SIZE | HAS_STACK | HAS_EXTRA | HAS_TWO | IS_LATE,
-			     EVENT_ACQUIRE},
-    [TRACE_CLASS_MAP] = {HAS_ADDRESS | HAS_SIZE | HAS_STACK | IS_LATE, EVENT_MAP},
+    [TRACE_CLASS_REALLOC] = {HAS_BLOCK | HAS_AUX | HAS_EXTRA | HAS_TWO, EVENT_ACQUIRE},
+    [TRACE_CLASS_MAP] = {HAS_BLOCK, EVENT_MAP},
     [TRACE_CLASS_UNMAP] = {HAS_ADDRESS | HAS_SIZE, EVENT_UNMAP},
-    [TRACE_CLASS_REMAP] = {HAS_ADDRESS | HAS_SIZE | HAS_STACK | HAS_EXTRA | HAS_TWO | IS_LATE,
-			   EVENT_MAP},
+    [TRACE_CLASS_REMAP] = {HAS_BLOCK | HAS_AUX | HAS_EXTRA | HAS_TWO, EVENT_MAP},
     [TRACE_CLASS_FAILED] = {HAS_SIZE | HAS_STACK | HAS_EXTRA, EVENT_FAILED},
     [TRACE_CLASS_SAMPLE] = {HAS_SIZE, EVENT_SAMPLE},
 };
+
+#define TICK_BITS 56
 
 static int reserve(uint8_t **buffer, size_t *capacity, size_t bytes)
 {
@@ -69,15 +67,17 @@ int event_buffers_reserve(struct event_buffers *buffers, size_t bytes)
 	return reserve(&buffers->payload, &buffers->payload_capacity, bytes + EVENT_DECODE_PADDING);
 }
 
-static int reserve_columns(struct event_buffers *buffers, size_t bytes)
+/* Makes room that counts against what all streams share. -EINVAL: more than any trace needs. */
+static int reserve_shared(struct event_buffers *buffers, uint8_t **buffer, size_t *capacity,
+			  size_t bytes)
 {
-	size_t had = buffers->columns_capacity;
+	size_t had = *capacity;
 	int rc;
 
 	if (bytes > had && bytes - had > buffers->shared->room)
 		return -EINVAL;
-	rc = reserve(&buffers->columns, &buffers->columns_capacity, bytes);
-	buffers->shared->room -= buffers->columns_capacity - had;
+	rc = reserve(buffer, capacity, bytes);
+	buffers->shared->room -= *capacity - had;
 	return rc;
 }
 
@@ -85,192 +85,284 @@ void event_buffers_fini(struct event_buffers *buffers)
 {
 	free(buffers->payload);
 	free(buffers->columns);
-	buffers->shared->room += buffers->columns_capacity;
+	free(buffers->tables);
+	buffers->shared->room += buffers->columns_capacity + buffers->tables_capacity;
 	*buffers = (struct event_buffers){.shared = buffers->shared};
+}
+
+/* The columns as they were before compression, padded; NULL and *rc set where that fails. */
+static const uint8_t *unpack(struct event_buffers *buffers, const struct trace_events *head,
+			     size_t packed_bytes, int *rc)
+{
+	const uint8_t *packed = buffers->payload + sizeof(*head);
+	size_t total = 0;
+
+	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+		total += head->column_bytes[i];
+	*rc = -EINVAL;
+	if (head->compression == TRACE_COMPRESSION_NONE)
+		return total <= packed_bytes ? packed : NULL;
+	if (head->compression != TRACE_COMPRESSION_ZSTD)
+		return NULL;
+	*rc = reserve_shared(buffers, &buffers->columns, &buffers->columns_capacity,
+			     total + EVENT_DECODE_PADDING);
+	if (*rc != 0)
+		return NULL;
+	*rc = -EINVAL;
+	if (ZSTD_decompressDCtx(buffers->shared->zstd, buffers->columns, total, packed,
+				packed_bytes) != total)
+		return NULL;
+	memset(buffers->columns + total, 0, EVENT_DECODE_PADDING);
+	return buffers->columns;
+}
+
+/* Each shape and each address took a byte at least: that bounds the tables. */
+static int make_tables(struct event_decoder *decoder, struct event_buffers *buffers,
+		       const struct trace_events *head)
+{
+	size_t shapes = head->column_bytes[TRACE_COLUMN_DEFINITION];
+	size_t addresses = head->column_bytes[TRACE_COLUMN_ADDRESS];
+	int rc;
+
+	if (shapes > head->events)
+		shapes = head->events;
+	if (addresses > (size_t)head->events * 2)
+		addresses = (size_t)head->events * 2;
+	/* A chunk is decoded to its end before a column that ended within it is noticed. */
+	addresses += EVENT_DECODE_EVENTS;
+	rc = reserve_shared(buffers, &buffers->tables, &buffers->tables_capacity,
+			    addresses * sizeof(*decoder->addresses) +
+				shapes * sizeof(*decoder->shapes));
+	if (rc != 0)
+		return rc;
+	decoder->addresses = (uint64_t *)(void *)buffers->tables;
+	decoder->shapes = (struct event_shape *)(void *)(decoder->addresses + addresses);
+	decoder->shape_room = (uint32_t)shapes;
+	return 0;
 }
 
 int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buffers, size_t bytes,
 		       unsigned merge_shift)
 {
-	const uint8_t *columns = buffers->payload + sizeof(struct trace_events);
+	const uint8_t *columns;
 	struct trace_events head;
-	size_t total = 0;
+	int rc;
 
+	decoder->records_left = 0;
 	if (bytes < sizeof(head))
 		return -EINVAL;
 	memcpy(&head, buffers->payload, sizeof(head));
-	for (size_t i = 0; i < TRACE_COLUMNS; i++)
-		total += head.column_bytes[i];
-	if (head.tick_shift > merge_shift || head.column_bytes[TRACE_COLUMN_KIND] != head.events)
+	if (head.tick_shift < merge_shift || head.tick_shift >= TICK_BITS ||
+	    head.events > TRACE_EVENTS_MAX)
 		return -EINVAL;
-	if (head.compression == TRACE_COMPRESSION_ZSTD) {
-		int rc = reserve_columns(buffers, total + EVENT_DECODE_PADDING);
-
-		if (rc != 0)
-			return rc;
-		if (ZSTD_decompressDCtx(buffers->shared->zstd, buffers->columns, total, columns,
-					bytes - sizeof(head)) != total)
-			return -EINVAL;
-		columns = buffers->columns;
-		memset(buffers->columns + total, 0, EVENT_DECODE_PADDING);
-	} else if (head.compression != TRACE_COMPRESSION_NONE || total > bytes - sizeof(head)) {
-		return -EINVAL;
-	}
+	columns = unpack(buffers, &head, bytes - sizeof(head), &rc);
+	if (columns == NULL)
+		return rc;
+	rc = make_tables(decoder, buffers, &head);
+	if (rc != 0)
+		return rc;
 	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
 		decoder->at[i] = columns;
 		columns += head.column_bytes[i];
 		decoder->end[i] = columns;
 	}
 	decoder->time = 0;
-	decoder->address = 0;
+	decoder->fresh = 0;
 	decoder->stack = 0;
+	decoder->shape_count = 0;
+	decoder->address_count = 0;
 	decoder->records_left = head.events;
-	decoder->widen = merge_shift - head.tick_shift;
+	decoder->shift = head.tick_shift;
+	decoder->widen = head.tick_shift - merge_shift;
 	return 0;
 }
 
-/* More than eight bytes, or not ended: the slow and rare way. */
-static uint64_t varint_long(const uint8_t **at, const uint8_t *end)
-{
-	uint64_t value = 0;
-	const uint8_t *p = *at;
-
-	for (unsigned shift = 0; p < end; shift += 7) {
-		uint8_t byte = *p++;
-
-		if (shift < 64)
-			value |= (uint64_t)(byte & 0x7f) << shift;
-		if (byte < 0x80 || shift >= 63) {
-			*at = p;
-			return value;
-		}
-	}
-	/* Ran out: one past the end tells the caller. */
-	*at = end + 1;
-	return 0;
-}
-
-/* The next varint. At most EVENT_DECODE_PADDING bytes past `end` are read; *at > end tells it. */
-static inline __attribute__((always_inline)) uint64_t varint(const uint8_t **at, const uint8_t *end)
-{
-	const uint8_t *p = *at;
-	uint64_t word, stop;
-
-	if (__builtin_expect(p >= end, 0)) {
-		*at = end + 1;
-		return 0;
-	}
-	if (*p < 0x80) {
-		*at = p + 1;
-		return *p;
-	}
-	memcpy(&word, p, sizeof(word));
-	word = le64toh(word);
-	stop = ~word & 0x8080808080808080ULL;
-	if (__builtin_expect(stop == 0, 0))
-		return varint_long(at, end);
-	*at = p + (__builtin_ctzll(stop) >> 3) + 1;
-	word &= (stop ^ (stop - 1)) & 0x7f7f7f7f7f7f7f7fULL;
-	word = (word & 0x007f007f007f007fULL) | (word & 0x7f007f007f007f00ULL) >> 1;
-	word = (word & 0x00003fff00003fffULL) | (word & 0x3fff00003fff0000ULL) >> 2;
-	return (word & 0x000000000fffffffULL) | (word & 0x0fffffff00000000ULL) >> 4;
-}
-
-static inline uint64_t unzigzag(uint64_t n)
-{
-	return n >> 1 ^ -(n & 1);
-}
-
-static inline uint64_t address_difference(uint64_t coded)
-{
-	uint64_t value = unzigzag(coded >> 1);
-
-	return coded & 1 ? value : value << 4;
-}
+/* How much of each list of a chunk is filled. */
+struct counts {
+	size_t records, events, addresses, sizes, extras;
+};
 
 /* Which events of a chunk take part in a column: indices into the output. */
 struct chunk {
-	size_t records;
-	size_t events;
-	size_t addresses, sizes, stacks, extras;
+	struct counts n;
 	uint16_t main[EVENT_DECODE_RECORDS];
-	uint16_t address[EVENT_DECODE_RECORDS];
+	uint16_t address[EVENT_DECODE_EVENTS];
 	uint16_t size[EVENT_DECODE_RECORDS];
-	uint16_t stack[EVENT_DECODE_RECORDS];
-	uint16_t extra[EVENT_DECODE_RECORDS]; /* numbers of records, not of events */
-	uint64_t time[EVENT_DECODE_RECORDS];  /* in the segment's own shift */
+	uint16_t extra[EVENT_DECODE_RECORDS];		 /* numbers of records, not of events */
+	struct event_shape *shape[EVENT_DECODE_RECORDS]; /* of those in `size` */
+	uint64_t time[EVENT_DECODE_RECORDS];		 /* in the segment's own shift */
 };
 
-/* Returns false at a kind that does not exist; the chunk ends before it. */
-static bool decode_kinds(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
+/* The next shape of DEFINITION; NULL when there is none, or of no kind. */
+static struct event_shape *define(struct event_decoder *decoder)
 {
-	const uint8_t *kinds = decoder->at[TRACE_COLUMN_KIND];
-	size_t wanted = decoder->records_left < EVENT_DECODE_RECORDS ? decoder->records_left
-								     : EVENT_DECODE_RECORDS;
-	size_t addresses = 0, sizes = 0, stacks = 0, extras = 0, out = 0, i;
+	const uint8_t *at = decoder->at[TRACE_COLUMN_DEFINITION];
+	const uint8_t *end = decoder->end[TRACE_COLUMN_DEFINITION];
+	struct event_shape *shape = &decoder->shapes[decoder->shape_count];
+	uint8_t class;
 
-	for (i = 0; i < wanted; i++) {
-		uint8_t kind = kinds[i];
-		uint8_t class = event_class[kind];
-		uint8_t has = classes[class].has;
-		struct event *event;
-
-		if (class == TRACE_CLASS_NONE)
-			break;
-		out += (has & HAS_TWO) != 0;
-		event = &events[out];
-		*event = (struct event){
-		    .order = (has & IS_LATE) != 0, .kind = kind, .op = classes[class].op};
-		chunk->main[i] = (uint16_t)out;
-		chunk->address[addresses] = (uint16_t)out;
-		addresses += (has & HAS_ADDRESS) != 0;
-		chunk->size[sizes] = (uint16_t)out;
-		sizes += (has & HAS_SIZE) != 0;
-		chunk->stack[stacks] = (uint16_t)out;
-		stacks += (has & HAS_STACK) != 0;
-		chunk->extra[extras] = (uint16_t)i;
-		extras += (has & HAS_EXTRA) != 0;
-		out++;
+	if (at >= end || decoder->shape_count == decoder->shape_room)
+		return NULL;
+	*shape = (struct event_shape){.kind = *at++};
+	class = event_class[shape->kind];
+	if (class == TRACE_CLASS_NONE)
+		return NULL;
+	shape->has = classes[class].has;
+	shape->op = classes[class].op;
+	if (shape->has & HAS_STACK) {
+		if (at >= end)
+			return NULL;
+		shape->aux = shape->has & HAS_AUX ? *at : 0;
+		at++;
+		decoder->stack += (uint32_t)unzigzag(varint(&at, end));
+		shape->stack = decoder->stack;
 	}
-	chunk->records = i;
-	chunk->events = out;
-	chunk->addresses = addresses;
-	chunk->sizes = sizes;
-	chunk->stacks = stacks;
-	chunk->extras = extras;
-	decoder->at[TRACE_COLUMN_KIND] += i;
-	return i == wanted;
+	decoder->at[TRACE_COLUMN_DEFINITION] = at;
+	decoder->shape_count++;
+	return shape;
 }
 
-static void decode_times(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
+/* Makes the events of a record of that shape, but for what other columns have. */
+static inline __attribute__((always_inline)) struct counts
+put_record(struct counts n, struct chunk *chunk, struct event *events, struct event_shape *shape)
+{
+	unsigned has = shape->has;
+
+	if (__builtin_expect(has & HAS_TWO, 0)) {
+		chunk->address[n.addresses++] = (uint16_t)n.events;
+		events[n.events++] =
+		    (struct event){.kind = shape->kind,
+				   .op = shape->op == EVENT_MAP ? EVENT_UNMAP : EVENT_RELEASE};
+	}
+	events[n.events] = (struct event){.order = (has & IS_LATE) != 0,
+					  .stack = shape->stack,
+					  .kind = shape->kind,
+					  .op = shape->op,
+					  .aux = shape->aux};
+	chunk->address[n.addresses] = (uint16_t)n.events;
+	n.addresses += (has & HAS_ADDRESS) != 0;
+	chunk->size[n.sizes] = (uint16_t)n.events;
+	chunk->shape[n.sizes] = shape;
+	n.sizes += (has & HAS_SIZE) != 0;
+	chunk->extra[n.extras] = (uint16_t)n.records;
+	n.extras += (has & HAS_EXTRA) != 0;
+	chunk->main[n.records++] = (uint16_t)n.events++;
+	return n;
+}
+
+/* Returns false at a shape that does not exist; the chunk ends before it. */
+static bool decode_shapes(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
+{
+	const uint8_t *at = decoder->at[TRACE_COLUMN_SHAPE];
+	const uint8_t *end = decoder->end[TRACE_COLUMN_SHAPE];
+	size_t wanted = decoder->records_left < EVENT_DECODE_RECORDS ? decoder->records_left
+								     : EVENT_DECODE_RECORDS;
+	uint32_t known = decoder->shape_count;
+	struct counts n = {0};
+
+	while (n.records < wanted) {
+		uint64_t code = varint_small(&at, end);
+		struct event_shape *shape = NULL;
+
+		if (__builtin_expect(code == 0, 0)) {
+			shape = define(decoder);
+			known = decoder->shape_count;
+		} else if (code <= known) {
+			shape = &decoder->shapes[code - 1];
+		}
+		if (shape == NULL)
+			break;
+		n = put_record(n, chunk, events, shape);
+	}
+	chunk->n = n;
+	decoder->at[TRACE_COLUMN_SHAPE] = at;
+	return n.records == wanted;
+}
+
+/* A coarse segment may seem to begin before the events that came before. */
+static void raise_to_floor(const struct event_decoder *decoder, const struct chunk *chunk,
+			   struct event *events)
+{
+	for (size_t i = 0; i < chunk->n.records; i++) {
+		struct event *event = &events[chunk->main[i]];
+
+		if (event->order >> 1 >= decoder->floor)
+			break;
+		event->order = decoder->floor << 1 | (event->order & 1);
+	}
+}
+
+/* Returns false when a time is none that a tick can have. */
+static bool decode_times(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
 {
 	const uint8_t *at = decoder->at[TRACE_COLUMN_TIME];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_TIME];
 	uint64_t time = decoder->time;
+	uint64_t bits = 0; /* of all terms and sums, so that none can wrap unnoticed */
 	unsigned widen = decoder->widen;
 
-	for (size_t i = 0; i < chunk->records; i++) {
-		time += varint(&at, end);
+	for (size_t i = 0; i < chunk->n.records; i++) {
+		uint64_t step = varint_small(&at, end);
+
+		time += step;
+		bits |= step | time;
 		chunk->time[i] = time;
-		events[chunk->main[i]].order |= time >> widen << 1;
+		events[chunk->main[i]].order |= time << widen << 1;
 	}
 	decoder->at[TRACE_COLUMN_TIME] = at;
 	decoder->time = time;
+	if (bits >> (TICK_BITS - decoder->shift) != 0)
+		return false;
+	raise_to_floor(decoder, chunk, events);
+	return true;
 }
 
-static void decode_addresses(struct event_decoder *decoder, const struct chunk *chunk,
+/* What FRESH has of the next address. */
+static inline uint64_t fresh_difference(const uint8_t **at, const uint8_t *end)
+{
+	uint64_t code = varint(at, end);
+	uint64_t difference = unzigzag(code >> 1) << 4;
+
+	if (__builtin_expect(code & 1, 0)) {
+		if (*at >= end)
+			*at = end + 1;
+		else
+			difference |= *(*at)++ & 15;
+	}
+	return difference;
+}
+
+/* Returns false at a distance that points before the first address. */
+static bool decode_addresses(struct event_decoder *decoder, const struct chunk *chunk,
 			     struct event *events)
 {
 	const uint8_t *at = decoder->at[TRACE_COLUMN_ADDRESS];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_ADDRESS];
-	uint64_t address = decoder->address;
+	const uint8_t *fresh_at = decoder->at[TRACE_COLUMN_FRESH];
+	const uint8_t *fresh_end = decoder->end[TRACE_COLUMN_FRESH];
+	uint64_t *addresses = decoder->addresses;
+	uint32_t number = decoder->address_count;
+	uint64_t fresh = decoder->fresh;
+	size_t count = chunk->n.addresses;
 
-	for (size_t i = 0; i < chunk->addresses; i++) {
-		address += address_difference(varint(&at, end));
+	for (size_t i = 0; i < count; i++) {
+		uint64_t ago = varint_small(&at, end);
+		uint64_t address;
+
+		if (ago == 0)
+			address = fresh += fresh_difference(&fresh_at, fresh_end);
+		else if (ago <= number)
+			address = addresses[number - ago];
+		else
+			return false;
+		addresses[number++] = address;
 		events[chunk->address[i]].address = address;
 	}
 	decoder->at[TRACE_COLUMN_ADDRESS] = at;
-	decoder->address = address;
+	decoder->at[TRACE_COLUMN_FRESH] = fresh_at;
+	decoder->fresh = fresh;
+	decoder->address_count = number;
+	return true;
 }
 
 static void decode_sizes(struct event_decoder *decoder, const struct chunk *chunk,
@@ -279,44 +371,34 @@ static void decode_sizes(struct event_decoder *decoder, const struct chunk *chun
 	const uint8_t *at = decoder->at[TRACE_COLUMN_SIZE];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_SIZE];
 
-	for (size_t i = 0; i < chunk->sizes; i++)
-		events[chunk->size[i]].bytes = varint(&at, end);
+	for (size_t i = 0; i < chunk->n.sizes; i++) {
+		struct event_shape *shape = chunk->shape[i];
+		uint64_t code = varint_small(&at, end);
+		uint64_t size = code - TRACE_SIZE_BASE;
+
+		if (__builtin_expect(code == TRACE_SIZE_RAW, 0))
+			size = varint(&at, end);
+		if (code == TRACE_SIZE_SAME)
+			size = shape->size;
+		shape->size = size;
+		events[chunk->size[i]].bytes = size;
+	}
 	decoder->at[TRACE_COLUMN_SIZE] = at;
 }
 
-static void decode_stacks(struct event_decoder *decoder, const struct chunk *chunk,
-			  struct event *events)
-{
-	const uint8_t *at = decoder->at[TRACE_COLUMN_STACK];
-	const uint8_t *end = decoder->end[TRACE_COLUMN_STACK];
-	uint64_t stack = decoder->stack;
-
-	for (size_t i = 0; i < chunk->stacks; i++) {
-		stack += unzigzag(varint(&at, end));
-		events[chunk->stack[i]].stack = (uint32_t)stack;
-	}
-	decoder->at[TRACE_COLUMN_STACK] = at;
-	decoder->stack = stack;
-}
-
 /*
- * Fills in the release half, which stands before `event`. It cannot be older than what its thread
- * did before; `since` is that order.
+ * Tells when the release half, which stands before `event`, was: not after its acquisition, and
+ * not before what its thread did last (`since`).
  */
-static void release_half(struct event *event, uint64_t old, uint64_t released, uint64_t since)
+static void time_release(struct event *event, uint64_t released, uint64_t since)
 {
-	struct event *release = event - 1;
-	uint64_t floor = since >> 1;
 	uint64_t tick = released;
 
 	if (tick > event->order >> 1)
 		tick = event->order >> 1;
-	if (tick < floor)
-		tick = floor;
-	*release = (struct event){.order = tick << 1,
-				  .address = old,
-				  .kind = event->kind,
-				  .op = event->op == EVENT_MAP ? EVENT_UNMAP : EVENT_RELEASE};
+	if (tick < since)
+		tick = since;
+	event[-1].order = tick << 1;
 }
 
 static void decode_extras(struct event_decoder *decoder, const struct chunk *chunk,
@@ -325,24 +407,24 @@ static void decode_extras(struct event_decoder *decoder, const struct chunk *chu
 	const uint8_t *at = decoder->at[TRACE_COLUMN_EXTRA];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_EXTRA];
 
-	for (size_t i = 0; i < chunk->extras; i++) {
+	for (size_t i = 0; i < chunk->n.extras; i++) {
 		uint64_t time = chunk->time[chunk->extra[i]];
 		size_t index = chunk->main[chunk->extra[i]];
 		struct event *event = &events[index];
 		uint8_t class = event_class[event->kind];
-		uint64_t between, old;
+		uint64_t between;
 
-		if (at >= end) {
-			at = end + 1;
-			break;
-		}
-		event->aux = *at++;
-		if ((classes[class].has & HAS_TWO) == 0)
+		if (class == TRACE_CLASS_FAILED) {
+			if (at >= end) {
+				at = end + 1;
+				break;
+			}
+			event->aux = *at++;
 			continue;
+		}
 		between = varint(&at, end);
-		old = event->address + address_difference(varint(&at, end));
-		release_half(event, old, between > time ? 0 : (time - between) >> decoder->widen,
-			     index > 1 ? events[index - 2].order : 0);
+		time_release(event, between > time ? 0 : (time - between) << decoder->widen,
+			     index > 1 ? events[index - 2].order >> 1 : decoder->floor);
 		if (class == TRACE_CLASS_REMAP)
 			event[-1].bytes = varint(&at, end);
 	}
@@ -366,33 +448,41 @@ static size_t drop_empty(struct event *events, size_t count)
 	return kept;
 }
 
+/* All columns but SHAPE. Returns false when one is unsound: then nothing of the chunk is known. */
+static bool decode_others(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
+{
+	if (!decode_times(decoder, chunk, events) || !decode_addresses(decoder, chunk, events))
+		return false;
+	decode_sizes(decoder, chunk, events);
+	decode_extras(decoder, chunk, events);
+	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+		if (decoder->at[i] > decoder->end[i])
+			return false;
+	return true;
+}
+
 size_t event_decode_next(struct event_decoder *decoder, struct event *events, uint32_t *bad_records)
 {
 	struct chunk chunk;
 	bool sound;
-	size_t two;
 
 	*bad_records = 0;
 	if (decoder->records_left == 0)
 		return 0;
-	sound = decode_kinds(decoder, &chunk, events);
-	two = chunk.events - chunk.records;
-	decode_times(decoder, &chunk, events);
-	decode_addresses(decoder, &chunk, events);
-	decode_sizes(decoder, &chunk, events);
-	decode_stacks(decoder, &chunk, events);
-	decode_extras(decoder, &chunk, events);
-	for (size_t i = 0; i < TRACE_COLUMNS; i++)
-		if (decoder->at[i] > decoder->end[i]) {
-			/* A column ended too early: nothing of this chunk can be told apart. */
-			*bad_records = decoder->records_left;
-			decoder->records_left = 0;
-			return 0;
-		}
-	decoder->records_left -= (uint32_t)chunk.records;
+	sound = decode_shapes(decoder, &chunk, events);
+	if (!decode_others(decoder, &chunk, events)) {
+		*bad_records = decoder->records_left;
+		decoder->records_left = 0;
+		return 0;
+	}
+	decoder->records_left -= (uint32_t)chunk.n.records;
 	if (!sound) {
 		*bad_records = decoder->records_left;
 		decoder->records_left = 0;
 	}
-	return two == 0 ? chunk.events : drop_empty(events, chunk.events);
+	if (chunk.n.events == 0)
+		return 0;
+	decoder->floor = events[chunk.n.events - 1].order >> 1;
+	return chunk.n.events == chunk.n.records ? chunk.n.events
+						 : drop_empty(events, chunk.n.events);
 }

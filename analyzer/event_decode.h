@@ -3,8 +3,8 @@
  *
  * An event here is one half: a realloc comes out as a release and an acquisition, for the two lie
  * at different moments and another thread's events may belong between them. `order` is what
- * merging compares: ticks shifted so far that all segments agree, then releases before
- * acquisitions.
+ * merging compares: ticks shifted by the header's `tick_shift`, then releases before acquisitions.
+ * A segment with a greater shift tells earlier times than were, never later ones.
  *
  * Columns are decoded a chunk at a time, each in a loop of its own: the branches of one loop are
  * then alike and the chunk stays in the first-level cache.
@@ -45,20 +45,36 @@ struct event {
 extern const uint8_t event_class[256];	/* enum trace_event_class; NONE: no such kind */
 extern const uint8_t event_family[256]; /* enum trace_family */
 
-/* One EVENTS segment while it is decoded. */
+/* What events of a segment have in common, and the size of the last of them. */
+struct event_shape {
+	uint64_t size;
+	uint32_t stack;
+	uint8_t kind;
+	uint8_t aux;
+	uint8_t op;
+	uint8_t has; /* enum in event_decode.c */
+};
+
+/* One EVENTS segment while it is decoded. All zero before the first segment of a stream. */
 struct event_decoder {
 	const uint8_t *at[TRACE_COLUMNS];
 	const uint8_t *end[TRACE_COLUMNS];
-	uint64_t time; /* ticks >> shift of the record before */
-	uint64_t address;
-	uint64_t stack;
+	struct event_shape *shapes; /* these and `addresses` are of the buffers */
+	uint64_t *addresses;
+	uint64_t time;	/* ticks >> shift of the record before */
+	uint64_t fresh; /* the last fresh address */
+	uint64_t floor; /* merge ticks of the last event: the stream never goes back */
+	uint32_t stack; /* of the last definition */
+	uint32_t shape_count, shape_room;
+	uint32_t address_count;
 	uint32_t records_left;
-	unsigned widen; /* merge shift less the segment's own */
+	unsigned shift; /* the segment's */
+	unsigned widen; /* that less the merge shift */
 };
 
 /*
  * What all streams of a replay share. A small file may claim many segments that decompress to
- * much; `room` bounds what all columns together may take, far above what any recording needs.
+ * much; `room` bounds what all columns and tables may take, far above what any recording needs.
  */
 struct event_shared {
 	struct ZSTD_DCtx_s *zstd;
@@ -72,6 +88,8 @@ struct event_buffers {
 	size_t payload_capacity;
 	uint8_t *columns;
 	size_t columns_capacity;
+	uint8_t *tables; /* addresses, then shapes */
+	size_t tables_capacity;
 	struct event_shared *shared; /* not owned */
 };
 
@@ -102,7 +120,7 @@ struct event_words {
 	size_t count;
 	size_t at;
 	uint64_t records; /* decoded so far */
-	uint64_t tick;	  /* of the record before; 0 at first */
+	uint64_t tick;	  /* of the record before; at first of what came before the words */
 	unsigned merge_shift;
 };
 

@@ -160,6 +160,8 @@ int replay_stream_refill(struct replay_stream *stream, const struct trace_reader
 		if (rc < 0)
 			return rc;
 		stream->in_words = rc == 0;
+		if (stream->in_words)
+			stream->words.tick = stream->decoder.floor << reader->tick_shift;
 	}
 	rc = refill_words(stream, figures);
 	if (rc == 0)

@@ -292,13 +292,30 @@ static int number_threads(struct trace_reader *reader)
 	return 0;
 }
 
+/*
+ * The header has it. If that is damaged, the least of all segments: where there are several
+ * threads some are written at that quantum, and a single stream needs none.
+ */
+static uint32_t merge_shift(const struct trace_reader *reader)
+{
+	uint32_t least = TRACE_TICK_SHIFT_MAX;
+
+	if (reader->header_sound && reader->header.tick_shift <= TRACE_TICK_SHIFT_MAX)
+		return reader->header.tick_shift;
+	if (reader->event_segments == 0)
+		return 0;
+	for (size_t i = 0; i < reader->event_segments; i++)
+		if (reader->events[i].tick_shift < least)
+			least = reader->events[i].tick_shift;
+	return least;
+}
+
 static void summarize_events(struct trace_reader *reader)
 {
+	reader->tick_shift = merge_shift(reader);
 	for (size_t i = 0; i < reader->event_segments; i++) {
 		const struct trace_events_info *info = &reader->events[i];
 
-		if (info->tick_shift > reader->tick_shift)
-			reader->tick_shift = info->tick_shift;
 		if (info->last_tick > reader->last_tick)
 			reader->last_tick = info->last_tick;
 		if (info->clock.tick > reader->clock.tick)

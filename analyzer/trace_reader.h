@@ -86,7 +86,7 @@ struct trace_reader {
 	struct trace_chunks nodes;
 	struct trace_chunks wide;
 	uint32_t threads;	  /* distinct threads that made events */
-	uint32_t tick_shift;	  /* greatest of all segments: what merging may distinguish */
+	uint32_t tick_shift;	  /* what merging may distinguish; no segment's is less */
 	uint64_t last_tick;	  /* of all events */
 	struct trace_clock clock; /* last sound pair in an EVENTS segment; 0, 0: none */
 	struct trace_clock clock_first;

@@ -155,15 +155,20 @@ static int index_unload(struct trace_reader *reader, const struct trace_head *he
 	return 0;
 }
 
-static bool events_sound(const struct trace_events *events, size_t payload_bytes)
+static bool events_sound(const struct trace_reader *reader, const struct trace_events *events,
+			 size_t payload_bytes)
 {
 	uint64_t columns = 0;
 
 	for (size_t i = 0; i < TRACE_COLUMNS; i++)
 		columns += events->column_bytes[i];
 	if (columns > TRACE_PAYLOAD_BYTES_MAX || events->events == 0 ||
-	    events->column_bytes[TRACE_COLUMN_KIND] != events->events ||
+	    events->events > TRACE_EVENTS_MAX ||
+	    events->column_bytes[TRACE_COLUMN_SHAPE] < events->events ||
+	    events->column_bytes[TRACE_COLUMN_TIME] < events->events ||
 	    events->tick_shift > TRACE_TICK_SHIFT_MAX || events->from >= events->to)
+		return false;
+	if (reader->header_sound && events->tick_shift < reader->header.tick_shift)
 		return false;
 	if (events->compression == TRACE_COMPRESSION_NONE)
 		return columns <= payload_bytes - sizeof(*events);
@@ -179,7 +184,7 @@ static int index_events(struct trace_reader *reader, const struct trace_head *he
 
 	if (bytes >= sizeof(events))
 		memcpy(&events, payload, sizeof(events));
-	if (bytes < sizeof(events) || !events_sound(&events, bytes)) {
+	if (bytes < sizeof(events) || !events_sound(reader, &events, bytes)) {
 		bad(reader, head, "unsound events segment");
 		return 0;
 	}

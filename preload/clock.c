@@ -35,3 +35,50 @@ struct trace_clock clock_pair(void)
 
 	return (struct trace_clock){before + (after - before) / 2 - clock_start, ns};
 }
+
+#define FINE_NS	  8
+#define COARSE_NS 3200
+/* Two pairs have to lie so far apart to give a rate. */
+#define BASELINE_NS 1000000
+
+/* The greatest shift whose quantum is at most `ns`, at `ticks` in `elapsed_ns`. */
+static unsigned shift_of(uint64_t ns, uint64_t ticks, uint64_t elapsed_ns)
+{
+	unsigned shift = 0;
+
+	while (ticks >> 32 || elapsed_ns >> 32) {
+		ticks >>= 1;
+		elapsed_ns >>= 1;
+	}
+	while (shift < CLOCK_SHIFT_MAX && elapsed_ns << (shift + 1) <= ns * ticks)
+		shift++;
+	return shift;
+}
+
+/* Known before there is a rate: the TSC of no machine we run on is slower than 2 GHz by much. */
+unsigned clock_fine_shift(void)
+{
+	if (clock_kind == TRACE_CLOCK_TSC)
+		return 4;
+#if defined(__aarch64__)
+	if (clock_kind == TRACE_CLOCK_CNTVCT) {
+		uint64_t hertz;
+
+		__asm__("mrs %0, cntfrq_el0" : "=r"(hertz));
+		return shift_of(FINE_NS, hertz, 1000000000);
+	}
+#endif
+	return shift_of(FINE_NS, 1, 1);
+}
+
+unsigned clock_coarse_shift(const struct trace_clock *start, const struct trace_clock *now)
+{
+	uint64_t ticks = now->tick - start->tick;
+	uint64_t ns = now->monotonic_ns - start->monotonic_ns;
+	unsigned fine = clock_fine_shift();
+	unsigned shift = fine + 8;
+
+	if (ns >= BASELINE_NS && ns < INT64_MAX)
+		shift = shift_of(COARSE_NS, ticks, ns);
+	return shift > fine ? shift : fine;
+}

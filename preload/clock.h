@@ -67,6 +67,15 @@ static inline uint64_t clock_ticks_after(void)
 	return clock_raw() - clock_start;
 }
 
+/*
+ * How far ticks are shifted: to a quantum below any time in which a block can pass from one thread
+ * to another (8 ns at most), or to one of about 3 us, for what only one thread has a part in. The
+ * rate is that of the ticks between the two pairs.
+ */
+#define CLOCK_SHIFT_MAX 16
+unsigned clock_fine_shift(void);
+unsigned clock_coarse_shift(const struct trace_clock *start, const struct trace_clock *now);
+
 /* Both clocks at one moment. */
 struct trace_clock clock_pair(void);
 

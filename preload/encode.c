@@ -1,36 +1,63 @@
 #include "encode.h"
 
+#include <endian.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 
-#include "clock.h"
 #include "pages.h"
 #include "ring.h"
 
-/* The shortest event has two words. */
+/* The shortest event has two words; the one with most addresses to the word is as short. */
 #define EVENTS_MAX (RING_WORDS / 2)
 #define VARINT_MAX 10
-/* Most bytes one event adds to a column: EXTRA of REMAP has a byte and three varints. */
-#define COLUMN_ROOM (EVENTS_MAX * (1 + 3 * VARINT_MAX))
+/* Most bytes one event adds to a column: two varints, each with a byte, and what put_long()
+ * stores beyond its last one. */
+#define COLUMN_ROOM (EVENTS_MAX * 2 * (VARINT_MAX + 1) + 8)
 #define POOL_SLOTS  64
 
 #define ZSTD_WORKSPACE_BYTES (256 * 1024)
 
-/* A column under construction, and the value before the next one where it codes differences. */
-struct column {
-	uint8_t *next;
-	uint64_t last;
+#define SHAPE_BITS   9 /* pairs of shapes */
+#define ADDRESS_BITS 13
+
+/*
+ * Tables are not cleared between segments: entries carry the number of the flush they were made
+ * in, and are those of another segment when it differs.
+ *
+ * An entry of `addresses` is flush | number of the address | index of its word, or'ed.
+ */
+#define ADDRESS_NUMBER_SHIFT 13
+#define ADDRESS_INDEX_MASK   ((1U << ADDRESS_NUMBER_SHIFT) - 1)
+#define ADDRESS_FLUSH_SHIFT  25
+#define SHAPE_FLUSH_SHIFT    46
+#define SHAPE_KIND_SHIFT     40
+#define SHAPE_LAST_MASK	     0xffffffffffULL /* aux and stack */
+#define FLUSHES_MAX	     127	     /* then the tables are cleared after all */
+
+_Static_assert(RING_WORDS <= 1 << ADDRESS_NUMBER_SHIFT, "word indices fit");
+_Static_assert(EVENTS_MAX <= 1 << (ADDRESS_FLUSH_SHIFT - ADDRESS_NUMBER_SHIFT), "numbers fit");
+_Static_assert(EVENTS_MAX <= TRACE_EVENTS_MAX, "readers take what we write");
+
+/* The last event of a shape: what its next one is compared with. */
+struct shape {
+	uint64_t key; /* flush | kind | aux | stack */
+	uint64_t size;
+	uint32_t code; /* number in this segment, plus 1 */
 };
 
+/* Virtual sizes are those of the worst ring; what is touched follows from what is encoded. */
 struct codec {
 	ZSTD_CCtx *zstd;
-	struct column columns[TRACE_COLUMNS];
-	uint8_t space[TRACE_COLUMNS][COLUMN_ROOM];
+	uint32_t flush;				  /* 1 .. FLUSHES_MAX */
+	uint8_t *ends[TRACE_COLUMNS];		  /* of the columns */
+	struct shape plain[TRACE_EVENT_KIND_MAX]; /* without a stack: by kind */
+	struct shape shapes[1 << SHAPE_BITS][2];
+	uint32_t addresses[1 << ADDRESS_BITS];
+	uint8_t space[TRACE_COLUMNS][COLUMN_ROOM]; /* columns, and then what they compress to */
 	uint8_t joined[TRACE_COLUMNS * COLUMN_ROOM];
-	uint8_t compressed[ZSTD_COMPRESSBOUND(TRACE_COLUMNS * COLUMN_ROOM)];
 	_Alignas(64) uint8_t workspace[ZSTD_WORKSPACE_BYTES];
 };
 
@@ -43,18 +70,24 @@ static const uint8_t kind_class[TRACE_EVENT_KIND_MAX] = {
 #undef KIND_CLASS
 };
 
-static const uint8_t class_words[] = {
-    [TRACE_CLASS_NONE] = 0,    [TRACE_CLASS_ACQUIRE] = 4, [TRACE_CLASS_RELEASE] = 2,
-    [TRACE_CLASS_REALLOC] = 6, [TRACE_CLASS_MAP] = 4,	  [TRACE_CLASS_UNMAP] = 3,
-    [TRACE_CLASS_REMAP] = 7,   [TRACE_CLASS_FAILED] = 4,  [TRACE_CLASS_SAMPLE] = 2,
+/* UINT16_MAX, more than any ring has, for what is no kind. */
+static const uint16_t class_words[] = {
+    [TRACE_CLASS_NONE] = UINT16_MAX, [TRACE_CLASS_ACQUIRE] = 4, [TRACE_CLASS_RELEASE] = 2,
+    [TRACE_CLASS_REALLOC] = 6,	     [TRACE_CLASS_MAP] = 4,	[TRACE_CLASS_UNMAP] = 3,
+    [TRACE_CLASS_REMAP] = 7,	     [TRACE_CLASS_FAILED] = 4,	[TRACE_CLASS_SAMPLE] = 2,
 };
 
 size_t event_words(uint64_t first)
 {
-	return class_words[kind_class[first & (TRACE_EVENT_KIND_MAX - 1)]];
+	unsigned class = kind_class[first & (TRACE_EVENT_KIND_MAX - 1)];
+
+	return class == TRACE_CLASS_NONE ? 0 : class_words[class];
 }
 
-/* Level 1, with a window and blocks that fit what a ring encodes to. NULL: store uncompressed. */
+/*
+ * Level 1 that looks for matches at two of three places, with a window and blocks that fit what a
+ * ring encodes to: docs/encoding.md has what else was tried. NULL: store uncompressed.
+ */
 static ZSTD_CCtx *zstd_new(struct codec *codec)
 {
 	ZSTD_CCtx *zstd = ZSTD_initStaticCCtx(codec->workspace, sizeof(codec->workspace));
@@ -65,6 +98,8 @@ static ZSTD_CCtx *zstd_new(struct codec *codec)
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, 15);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, 13);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, 12);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_targetLength, 2);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_literalCompressionMode, ZSTD_ps_enable);
 	return zstd;
 }
 
@@ -103,122 +138,271 @@ void encode_forked(void)
 		atomic_store_explicit(&pool[i], NULL, memory_order_relaxed);
 }
 
-static inline void put_byte(struct column *column, uint8_t byte)
-{
-	*column->next++ = byte;
-}
+#define INLINE static inline __attribute__((always_inline))
 
-static inline void put_varint(struct column *column, uint64_t value)
+static __attribute__((noinline)) uint8_t *put_huge(uint8_t *next, uint64_t value)
 {
-	uint8_t *next = column->next;
-
-	while (value >= 0x80) {
+	for (; value >= 0x80; value >>= 7)
 		*next++ = (uint8_t)(value | 0x80);
-		value >>= 7;
-	}
 	*next++ = (uint8_t)value;
-	column->next = next;
+	return next;
 }
 
-static inline uint64_t zigzag(int64_t value)
+/*
+ * A varint of any length: the sevens are moved apart with three shifts and not in a loop, whose
+ * end would be mispredicted. Stores eight bytes.
+ */
+INLINE uint8_t *put_any(uint8_t *next, uint64_t value)
+{
+	unsigned bits = 63 - (unsigned)__builtin_clzll(value | 1);
+	unsigned more = bits * 37 >> 8; /* bits / 7, for less than 64 of them */
+
+	if (__builtin_expect(more >= 8, 0))
+		return put_huge(next, value);
+	value = (value & 0x000000000fffffffULL) | (value & 0x00fffffff0000000ULL) << 4;
+	value = (value & 0x00003fff00003fffULL) | (value & 0x0fffc0000fffc000ULL) << 2;
+	value = (value & 0x007f007f007f007fULL) | (value & 0x3f803f803f803f80ULL) << 1;
+	value |= 0x8080808080808080ULL & ((1ULL << (8 * more)) - 1);
+	value = htole64(value);
+	memcpy(next, &value, sizeof(value));
+	return next + more + 1;
+}
+
+/* One byte or two is a matter of chance in many columns, so there is no branch between. */
+INLINE uint8_t *put_varint(uint8_t *next, uint64_t value)
+{
+	unsigned second = value > 0x7f;
+	uint16_t bytes;
+
+	if (__builtin_expect(value > 0x3fff, 0))
+		return put_any(next, value);
+	bytes = htole16((uint16_t)(value + (value & 0x3f80) + (second << 7)));
+	memcpy(next, &bytes, sizeof(bytes));
+	return next + 1 + second;
+}
+
+/* For what is a byte nearly always. */
+INLINE uint8_t *put_small(uint8_t *next, uint64_t value)
+{
+	if (__builtin_expect(value > 0x7f, 0))
+		return put_varint(next, value);
+	*next++ = (uint8_t)value;
+	return next;
+}
+
+INLINE uint64_t zigzag(int64_t value)
 {
 	return (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
 }
 
-/* Most blocks are aligned to 16: then four bits need not be written. */
-static inline void put_address_difference(struct column *column, uint64_t address, uint64_t from)
-{
-	int64_t difference = (int64_t)(address - from);
+/*
+ * What is carried from event to event. A local variable of one function and never pointed to by
+ * what is not inlined, so that its fields are registers.
+ */
+struct encoder {
+	struct codec *codec;
+	const uint64_t *ring;
+	uint8_t *shape, *time, *address, *size, *definition, *fresh, *extra;
+	uint64_t shape_flush; /* as keys of shapes have it */
+	uint64_t last_fresh;
+	uint32_t last_stack;
+	uint32_t shapes;
+	uint32_t flush;	    /* as entries of codec->addresses have it */
+	uint32_t addresses; /* flush | number of the next */
+};
 
-	if (difference & 15)
-		put_varint(column, zigzag(difference) << 1 | 1);
+INLINE void put_fresh(struct encoder *encoder, uint64_t address)
+{
+	int64_t difference = (int64_t)(address - encoder->last_fresh);
+	uint64_t code = zigzag(difference >> 4) << 1;
+	unsigned rest = difference & 15;
+
+	/* Most blocks are aligned to 16. */
+	encoder->fresh = put_any(encoder->fresh, code | (rest != 0));
+	if (__builtin_expect(rest != 0, 0))
+		*encoder->fresh++ = (uint8_t)rest;
+	encoder->last_fresh = address;
+}
+
+/*
+ * Allocators hand out what was freed last, and most blocks die young: how many addresses ago this
+ * one stood is a small number, and the same in each round of a loop.
+ */
+INLINE void put_address(struct encoder *encoder, size_t index)
+{
+	uint64_t address = encoder->ring[index];
+	size_t hash = (address >> 4) * 0x9e3779b97f4a7c15U >> (64 - ADDRESS_BITS);
+	uint32_t *slot = &encoder->codec->addresses[hash];
+	uint32_t found = *slot;
+
+	*slot = encoder->addresses | (uint32_t)index;
+	/* Of this flush? Of another the index may lie beyond these words. */
+	if (found >= encoder->flush && encoder->ring[found & ADDRESS_INDEX_MASK] == address) {
+		found &= ~ADDRESS_INDEX_MASK;
+		encoder->address = put_varint(encoder->address,
+					      (encoder->addresses - found) >> ADDRESS_NUMBER_SHIFT);
+	} else {
+		*encoder->address++ = 0;
+		put_fresh(encoder, address);
+	}
+	encoder->addresses += 1U << ADDRESS_NUMBER_SHIFT;
+}
+
+INLINE void define(struct encoder *encoder, struct shape *shape, uint64_t key, bool has_stack)
+{
+	uint32_t stack = (uint32_t)key;
+
+	*shape = (struct shape){.key = key, .code = ++encoder->shapes};
+	*encoder->shape++ = 0;
+	*encoder->definition++ = (uint8_t)(key >> SHAPE_KIND_SHIFT & (TRACE_EVENT_KIND_MAX - 1));
+	if (!has_stack)
+		return;
+	*encoder->definition++ = (uint8_t)(key >> 32);
+	encoder->definition =
+	    put_varint(encoder->definition, zigzag((int64_t)stack - (int64_t)encoder->last_stack));
+	encoder->last_stack = stack;
+}
+
+/* The shape of a kind that has no stack. */
+INLINE struct shape *put_plain(struct encoder *encoder, unsigned kind)
+{
+	struct shape *shape = &encoder->codec->plain[kind];
+	uint64_t key = encoder->shape_flush | (uint64_t)kind << SHAPE_KIND_SHIFT;
+
+	if (__builtin_expect(shape->key == key, 1))
+		encoder->shape = put_small(encoder->shape, shape->code);
 	else
-		put_varint(column, zigzag(difference >> 4) << 1);
+		define(encoder, shape, key, false);
+	return shape;
 }
 
-static inline void put_address(struct column *column, uint64_t address)
+/* `last` is the word with stack and aux. */
+INLINE struct shape *put_shape(struct encoder *encoder, unsigned kind, uint64_t last)
 {
-	put_address_difference(column, address, column->last);
-	column->last = address;
+	uint64_t key =
+	    encoder->shape_flush | (uint64_t)kind << SHAPE_KIND_SHIFT | (last & SHAPE_LAST_MASK);
+	struct shape *pair = encoder->codec->shapes[key * 0x9e3779b97f4a7c15U >> (64 - SHAPE_BITS)];
+
+	if (__builtin_expect(pair[0].key != key, 0)) {
+		if (pair[1].key != key) {
+			pair[1] = pair[0];
+			define(encoder, pair, key, true);
+			return pair;
+		}
+		pair++;
+	}
+	encoder->shape = put_small(encoder->shape, pair->code);
+	return pair;
 }
 
-static inline void put_stack(struct column *column, uint32_t stack)
+INLINE void put_size(struct encoder *encoder, struct shape *shape, uint64_t size)
 {
-	put_varint(column, zigzag((int64_t)stack - (int64_t)column->last));
-	column->last = stack;
+	uint64_t code = size == shape->size ? TRACE_SIZE_SAME : size + TRACE_SIZE_BASE;
+
+	shape->size = size;
+	if (__builtin_expect(size > UINT64_MAX - TRACE_SIZE_BASE && code != TRACE_SIZE_SAME, 0)) {
+		*encoder->size++ = TRACE_SIZE_RAW;
+		code = size;
+	}
+	encoder->size = put_varint(encoder->size, code);
 }
 
-/* `tick` is that written in TIME, which the reader takes the difference from. */
-static void put_realloc(struct column *extra, const uint64_t *words, uint64_t tick, unsigned shift)
-{
-	uint64_t acquired = tick >> shift;
-	uint64_t released = words[5] >> shift;
-
-	put_byte(extra, (uint8_t)(words[3] >> 32));
-	put_varint(extra, acquired > released ? acquired - released : 0);
-	put_address_difference(extra, words[4], words[1]);
-}
-
-static void put_event(struct column *columns, const uint64_t *words, unsigned class, uint64_t tick,
+/* The rarer classes. `time` is what TIME has of the event. */
+INLINE void put_other(struct encoder *encoder, size_t at, unsigned kind, uint64_t time,
 		      unsigned shift)
 {
-	struct column *extra = &columns[TRACE_COLUMN_EXTRA];
+	const uint64_t *words = encoder->ring + at;
+	unsigned class = kind_class[kind];
+	bool plain = class == TRACE_CLASS_UNMAP || class == TRACE_CLASS_SAMPLE;
+	struct shape *shape = plain ? put_plain(encoder, kind) : put_shape(encoder, kind, words[3]);
 
+	put_size(encoder, shape, words[class == TRACE_CLASS_SAMPLE ? 1 : 2]);
 	if (class == TRACE_CLASS_FAILED)
-		put_byte(extra, (uint8_t)words[1]);
-	else if (class != TRACE_CLASS_SAMPLE)
-		put_address(&columns[TRACE_COLUMN_ADDRESS], words[1]);
-	if (class == TRACE_CLASS_RELEASE)
-		return;
-	put_varint(&columns[TRACE_COLUMN_SIZE], words[class == TRACE_CLASS_SAMPLE ? 1 : 2]);
-	if (class == TRACE_CLASS_SAMPLE || class == TRACE_CLASS_UNMAP)
-		return;
-	put_stack(&columns[TRACE_COLUMN_STACK], (uint32_t)words[3]);
-	if (class == TRACE_CLASS_ACQUIRE)
-		put_byte(extra, (uint8_t)(words[3] >> 32));
-	if (class == TRACE_CLASS_REALLOC || class == TRACE_CLASS_REMAP)
-		put_realloc(extra, words, tick, shift);
+		*encoder->extra++ = (uint8_t)words[1];
+	if (class == TRACE_CLASS_REALLOC || class == TRACE_CLASS_REMAP) {
+		uint64_t released = words[5] >> shift;
+
+		encoder->extra = put_varint(encoder->extra, time > released ? time - released : 0);
+		put_address(encoder, at + 4);
+	}
 	if (class == TRACE_CLASS_REMAP)
-		put_varint(extra, words[6]);
+		encoder->extra = put_varint(encoder->extra, words[6]);
+	if (class != TRACE_CLASS_FAILED && class != TRACE_CLASS_SAMPLE)
+		put_address(encoder, at + 1);
 }
 
-/* A quantum below any time in which a block can pass from one thread to another. */
-static unsigned tick_shift(void)
+static struct encoder begin(struct codec *codec, const uint64_t *words)
 {
-	return clock_kind == TRACE_CLOCK_TSC ? 3 : 0;
+	if (codec->flush++ == FLUSHES_MAX) {
+		memset(codec->plain, 0, sizeof(codec->plain));
+		memset(codec->shapes, 0, sizeof(codec->shapes));
+		memset(codec->addresses, 0, sizeof(codec->addresses));
+		codec->flush = 1;
+	}
+	return (struct encoder){.codec = codec,
+				.ring = words,
+				.shape = codec->space[TRACE_COLUMN_SHAPE],
+				.time = codec->space[TRACE_COLUMN_TIME],
+				.address = codec->space[TRACE_COLUMN_ADDRESS],
+				.size = codec->space[TRACE_COLUMN_SIZE],
+				.definition = codec->space[TRACE_COLUMN_DEFINITION],
+				.fresh = codec->space[TRACE_COLUMN_FRESH],
+				.extra = codec->space[TRACE_COLUMN_EXTRA],
+				.shape_flush = (uint64_t)codec->flush << SHAPE_FLUSH_SHIFT,
+				.flush = codec->flush << ADDRESS_FLUSH_SHIFT,
+				.addresses = codec->flush << ADDRESS_FLUSH_SHIFT};
 }
 
-static void fill_columns(struct codec *codec, const uint64_t *words, size_t count,
+static void end(const struct encoder *encoder)
+{
+	uint8_t **ends = encoder->codec->ends;
+
+	ends[TRACE_COLUMN_SHAPE] = encoder->shape;
+	ends[TRACE_COLUMN_TIME] = encoder->time;
+	ends[TRACE_COLUMN_ADDRESS] = encoder->address;
+	ends[TRACE_COLUMN_SIZE] = encoder->size;
+	ends[TRACE_COLUMN_DEFINITION] = encoder->definition;
+	ends[TRACE_COLUMN_FRESH] = encoder->fresh;
+	ends[TRACE_COLUMN_EXTRA] = encoder->extra;
+}
+
+static void fill_columns(struct codec *codec, const uint64_t *ring, size_t count, unsigned shift,
 			 struct trace_events *head)
 {
-	struct column *time = &codec->columns[TRACE_COLUMN_TIME];
-	const uint64_t *end = words + count;
-	unsigned shift = tick_shift();
+	struct encoder encoder = begin(codec, ring);
+	uint64_t tick = count ? ring[0] >> 8 : 0;
+	uint64_t last = 0;
+	uint32_t events = 0;
+	size_t size;
 
-	head->first_tick = count ? words[0] >> 8 : 0;
-	head->last_tick = head->first_tick;
-	head->tick_shift = shift;
-	for (size_t i = 0; i < TRACE_COLUMNS; i++)
-		codec->columns[i] = (struct column){codec->space[i], 0};
-	while (words < end) {
-		unsigned kind = (unsigned)(words[0] & (TRACE_EVENT_KIND_MAX - 1));
-		size_t size = class_words[kind_class[kind]];
-		uint64_t tick = words[0] >> 8;
+	head->first_tick = tick;
+	for (size_t at = 0; at < count; at += size, events++) {
+		uint64_t first = ring[at];
+		unsigned kind = (unsigned)(first & (TRACE_EVENT_KIND_MAX - 1));
+		unsigned class = kind_class[kind];
 
 		/* The ring is a file that anybody can have written to. */
-		if (size == 0 || size > (size_t)(end - words))
+		size = class_words[class];
+		if (__builtin_expect(size > count - at, 0))
 			break;
-		put_byte(&codec->columns[TRACE_COLUMN_KIND], (uint8_t)kind);
 		/* A counter that went back (another processor, a bad machine) stands still. */
-		if (tick < head->last_tick)
-			tick = head->last_tick;
-		head->last_tick = tick;
-		put_varint(time, (tick >> shift) - time->last);
-		time->last = tick >> shift;
-		put_event(codec->columns, words, kind_class[kind], tick, shift);
-		words += size;
-		head->events++;
+		if (first >> 8 > tick)
+			tick = first >> 8;
+		encoder.time = put_varint(encoder.time, (tick >> shift) - last);
+		last = tick >> shift;
+		if (class == TRACE_CLASS_RELEASE) {
+			put_plain(&encoder, kind);
+			put_address(&encoder, at + 1);
+		} else if (class == TRACE_CLASS_ACQUIRE) {
+			put_size(&encoder, put_shape(&encoder, kind, ring[at + 3]), ring[at + 2]);
+			put_address(&encoder, at + 1);
+		} else {
+			put_other(&encoder, at, kind, last, shift);
+		}
 	}
+	head->last_tick = tick;
+	head->events = events;
+	end(&encoder);
 }
 
 static size_t join_columns(struct codec *codec, struct trace_events *head)
@@ -226,7 +410,7 @@ static size_t join_columns(struct codec *codec, struct trace_events *head)
 	size_t total = 0;
 
 	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
-		size_t bytes = (size_t)(codec->columns[i].next - codec->space[i]);
+		size_t bytes = (size_t)(codec->ends[i] - codec->space[i]);
 
 		memcpy(codec->joined + total, codec->space[i], bytes);
 		head->column_bytes[i] = (uint32_t)bytes;
@@ -235,22 +419,23 @@ static size_t join_columns(struct codec *codec, struct trace_events *head)
 	return total;
 }
 
-const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, bool compress,
-			 struct trace_events *head, size_t *bytes)
+const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,
+			 bool compress, struct trace_events *head, size_t *bytes)
 {
 	size_t total, packed;
 
-	fill_columns(codec, words, count, head);
+	fill_columns(codec, words, count < RING_WORDS ? count : RING_WORDS, shift, head);
+	head->tick_shift = (uint16_t)shift;
 	total = join_columns(codec, head);
 	head->compression = TRACE_COMPRESSION_NONE;
 	*bytes = total;
 	if (!compress || !codec->zstd)
 		return codec->joined;
-	packed = ZSTD_compress2(codec->zstd, codec->compressed, sizeof(codec->compressed),
-				codec->joined, total);
+	packed =
+	    ZSTD_compress2(codec->zstd, codec->space, sizeof(codec->space), codec->joined, total);
 	if (ZSTD_isError(packed) || packed >= total)
 		return codec->joined;
 	head->compression = TRACE_COMPRESSION_ZSTD;
 	*bytes = packed;
-	return codec->compressed;
+	return codec->space;
 }

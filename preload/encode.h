@@ -25,13 +25,14 @@ void encode_put(struct codec *codec);
 void encode_forked(void);
 
 /*
- * Encodes the `count` words at `words`. Fills the fields of `head` that follow from them (events,
- * first_tick, last_tick, column_bytes, compression, tick_shift) and sets `*bytes` to the length of
- * the encoded columns, which stay the codec's until its next use. Never fails: what does not
- * compress is stored as it is. Stops before words that are no event: then `events` tells.
+ * Encodes the `count` words (at most RING_WORDS) at `words`; times lose their lowest `shift` bits.
+ * Fills the fields of `head` that follow from them (events, first_tick, last_tick, column_bytes,
+ * compression, tick_shift) and sets `*bytes` to the length of the encoded columns, which stay the
+ * codec's until its next use. Never fails: what does not compress is stored as it is. Stops before
+ * words that are no event: then `events` tells.
  */
-const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, bool compress,
-			 struct trace_events *head, size_t *bytes);
+const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,
+			 bool compress, struct trace_events *head, size_t *bytes);
 
 /* Words an event takes whose first word is `first`; 0 for one that is no event. */
 size_t event_words(uint64_t first);

@@ -91,6 +91,7 @@ static void describe(struct trace_header *header)
 	    .parent_pid = (uint32_t)process.parent,
 	    .forked = forked,
 	    .max_depth = (uint32_t)options.depth,
+	    .tick_shift = clock_fine_shift(),
 	};
 }
 

@@ -187,6 +187,19 @@ static void refresh_name(struct thread *thread)
 	memcpy(thread->ring.control->name, name, sizeof(name));
 }
 
+/*
+ * Times need to tell the order of two threads' events. While only one thread has ever recorded, all
+ * that it has recorded precedes whatever another will, so a coarse quantum does. (An event of ours
+ * that follows one of another thread cannot be among them: what made it follow showed us that
+ * thread's number being given, too.)
+ */
+static unsigned tick_shift(const struct trace_clock *now)
+{
+	if (thread_count() == 1)
+		return clock_coarse_shift(&trace_file_header()->start, now);
+	return clock_fine_shift();
+}
+
 static void give_up(struct thread *thread)
 {
 	thread->lost += thread->ring_events;
@@ -218,8 +231,9 @@ void record_flush(struct thread *thread)
 	head.clock = clock_pair();
 	codec = encode_take();
 	if (codec)
-		pieces[1].iov_base = (void *)encode_words(
-		    codec, ring->data, words, settings.compress, &head, &pieces[1].iov_len);
+		pieces[1].iov_base =
+		    (void *)encode_words(codec, ring->data, words, tick_shift(&head.clock),
+					 settings.compress, &head, &pieces[1].iov_len);
 	if (!codec || trace_file_append(TRACE_SEGMENT_EVENTS, ring->index, pieces, 2) < 0)
 		give_up(thread);
 	if (codec)

@@ -78,7 +78,8 @@ struct trace_header {
 	uint32_t forked; /* 1: a child recorded since fork; blocks of its parent are foreign */
 	uint32_t sample_bytes_log2; /* 0: exact; reserved for sampling */
 	uint32_t max_depth;	    /* frames a stack is cut to */
-	uint32_t reserved0[5];
+	uint32_t tick_shift; /* two ticks that differ in no bit from here up may be unordered */
+	uint32_t reserved0[4];
 	uint64_t checksum; /* XXH3-64 of the bytes before this field */
 
 	/* changed while recording; offset 128 */
@@ -276,22 +277,43 @@ enum trace_event_kind {
  * the segment decodes without any other. Columns lie one after the other in the order of
  * enum trace_column; `column_bytes` are their lengths before compression.
  *
- * "varint" is LEB128. "zigzag" folds the sign: (n << 1) ^ (n >> 63). An address difference d is
- * coded zigzag(d / 16) << 1 when 16 divides d, else zigzag(d) << 1 | 1, as a varint. The value
- * before the first of a column is 0.
+ * "varint" is LEB128, of a number below 2^64. "zigzag" folds the sign: (n << 1) ^ (n >> 63). All
+ * sums are modulo 2^64.
+ *
+ * A *shape* is what events have in common: kind, aux and stack. Shapes are numbered from 0 in the
+ * order in which the segment defines them; one may be defined twice. Addresses are numbered from 0
+ * in the order in which the segment's events have them: REALLOC and REMAP first the old one (0:
+ * none), then the new one.
  */
 enum trace_column {
-	TRACE_COLUMN_KIND,    /* one byte an event */
-	TRACE_COLUMN_TIME,    /* varint of (tick >> tick_shift) less that of the event before */
-	TRACE_COLUMN_ADDRESS, /* address difference to the event before that has an address */
-	TRACE_COLUMN_SIZE,    /* varint: bytes (ACQUIRE, REALLOC, MAP, UNMAP, REMAP, FAILED), value
-				 (SAMPLE) */
-	TRACE_COLUMN_STACK,   /* zigzag varint to the stack before (those that have one) */
-	TRACE_COLUMN_EXTRA,   /* ACQUIRE: byte aux. REALLOC, REMAP: byte aux, varint ticks between
-				 release and acquire, both shifted, address difference old - new,
-				 REMAP: varint old bytes. FAILED: byte function */
+	TRACE_COLUMN_SHAPE,	 /* varint an event: 0 for a new shape, taken from DEFINITION, else
+				    the shape's number plus 1 */
+	TRACE_COLUMN_TIME,	 /* varint an event: (tick >> tick_shift) less that of the event
+				    before; the first less 0 */
+	TRACE_COLUMN_ADDRESS,	 /* varint an address: how many addresses ago the same stood; 0: it
+				    is the next of FRESH */
+	TRACE_COLUMN_SIZE,	 /* ACQUIRE, REALLOC, MAP, UNMAP, REMAP, FAILED: bytes; SAMPLE:
+				    value; a varint by TRACE_SIZE_* */
+	TRACE_COLUMN_DEFINITION, /* byte kind; if its class has a stack: byte aux, zigzag varint
+				    stack less that of the definition before that has one (0) */
+	TRACE_COLUMN_FRESH, /* d, the address less the fresh one before (0): varint zigzag(d >> 4)
+			       << 1, or that + 1 and a byte: d & 15, where 16 does not divide d;
+			       d >> 4 keeps the sign */
+	TRACE_COLUMN_EXTRA, /* REALLOC, REMAP: varint ticks from release to acquisition, both
+			       shifted; REMAP: varint old bytes. FAILED: byte function */
 	TRACE_COLUMNS
 };
+
+/*
+ * Codes of SIZE: the size of the last event of this shape (at first 0); the next varint as it is;
+ * from TRACE_SIZE_BASE on the size plus TRACE_SIZE_BASE.
+ */
+#define TRACE_SIZE_SAME 0
+#define TRACE_SIZE_RAW	1
+#define TRACE_SIZE_BASE 2
+
+/* No segment has more events. */
+#define TRACE_EVENTS_MAX 65536
 
 enum trace_compression {
 	TRACE_COMPRESSION_NONE = 0,
@@ -312,8 +334,8 @@ struct trace_events {
 	uint64_t lost_events;	  /* of this ring so far */
 	char name[16];
 	uint32_t column_bytes[TRACE_COLUMNS];
-	uint32_t compression; /* enum trace_compression */
-	uint32_t tick_shift;
+	uint16_t compression; /* enum trace_compression */
+	uint16_t tick_shift;  /* not below the header's */
 };
 
 _Static_assert(sizeof(struct trace_segment) == 64, "segment head is 64 bytes");

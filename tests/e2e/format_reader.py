@@ -40,19 +40,15 @@ class Column:
             if byte < 128:
                 return value & MASK
 
-    def difference(self):
+    def signed(self):
+        folded = self.varint()
+        return (folded >> 1) ^ -(folded & 1)
+
+    def fresh(self):
         coded = self.varint()
         folded = coded >> 1
-        value = (folded >> 1) ^ -(folded & 1)
-        return value if coded & 1 else value * 16
-
-    def address(self):
-        self.last = (self.last + self.difference()) & MASK
-        return self.last
-
-    def stack(self):
-        folded = self.varint()
-        self.last = (self.last + ((folded >> 1) ^ -(folded & 1))) & MASK
+        difference = ((folded >> 1) ^ -(folded & 1)) * 16 + (self.byte() if coded & 1 else 0)
+        self.last = (self.last + difference) & MASK
         return self.last
 
     def tick(self):
@@ -72,36 +68,67 @@ def segments(data):
         at += (size + 63) & ~63
 
 
+class Shape:
+    """What events have in common, as DEFINITION has it; `size` is that of the last of them."""
+
+    def __init__(self, definition):
+        self.kind, self.size = definition.byte(), 0
+        self.name = CLASSES[self.kind]
+        if self.name not in ("RELEASE", "UNMAP", "SAMPLE"):
+            self.aux = definition.byte()
+            definition.last += definition.signed()
+            self.stack = definition.last
+
+    def next_size(self, sizes):
+        code = sizes.varint()
+        if code == 1:
+            self.size = sizes.varint()
+        elif code:
+            self.size = code - 2
+        return self.size
+
+
+def next_address(addresses, column, fresh):
+    ago = column.varint()
+    assert ago <= len(addresses), "an address that stood before"
+    addresses.append(addresses[-ago] if ago else fresh.fresh())
+    return addresses[-1]
+
+
 def column_events(data, at, payload):
-    """The events of an EVENTS segment, as dicts, with the ticks still shifted."""
-    fields = struct.unpack_from("=4I3Q2Q2QQ16s6III", data, at)
+    """The events of an EVENTS segment, as dicts, with the ticks widened again."""
+    fields = struct.unpack_from("=4I3Q2Q2QQ16s7IHH", data, at)
     count, compression, shift = fields[3], fields[-2], fields[-1]
     if compression:
         sys.exit("format_reader: record with --compress=none")
     place, columns = at + 128, []
-    for length in fields[13:19]:
+    for length in fields[13:20]:
         columns.append(Column(data[place:place + length]))
         place += length
     assert place == at + payload, "columns fill the payload"
-    kind_column, time, address, size, stack, extra = columns
+    assert count <= 65536
+    shape_column, time, address, size, definition, fresh, extra = columns
+    shapes, addresses = [], []
     for _ in range(count):
-        kind = kind_column.byte()
-        event = {"class": CLASSES[kind], "kind": kind, "tick": time.tick() << shift}
-        name = event["class"]
-        if name not in ("FAILED", "SAMPLE"):
-            event["address"] = address.address()
-        if name != "RELEASE":
-            event["size"] = size.varint()
+        number = shape_column.varint()
+        if number == 0:
+            shapes.append(Shape(definition))
+        shape = shapes[number - 1]
+        name = shape.name
+        event = {"class": name, "kind": shape.kind, "tick": time.tick() << shift}
         if name not in ("RELEASE", "UNMAP", "SAMPLE"):
-            event["stack"] = stack.stack()
-        if name in ("ACQUIRE", "FAILED"):
-            extra.byte()
+            event["stack"] = shape.stack
+        if name != "RELEASE":
+            event["size"] = shape.next_size(size)
         if name in ("REALLOC", "REMAP"):
-            extra.byte()
+            event["old"] = next_address(addresses, address, fresh)
             event["released"] = event["tick"] - (extra.varint() << shift)
-            event["old"] = (event["address"] + extra.difference()) & MASK
         if name == "REMAP":
             extra.varint()
+        if name == "FAILED":
+            extra.byte()
+        elif name != "SAMPLE":
+            event["address"] = next_address(addresses, address, fresh)
         yield event
     assert all(column.at == len(column.data) for column in columns), "columns are used up"
 
@@ -129,8 +156,9 @@ def ring_events(words, shift):
 
 def read_events(data):
     """All events of all rings; those of one ring are in order."""
-    rings, flushes, shift = {}, {}, 0
+    rings, flushes = {}, {}
     offset = max(4096, struct.unpack_from("=I", data, 24)[0])
+    shift = struct.unpack_from("=I", data, 92)[0]
     for at, kind, index, payload in segments(data):
         if kind == RING:
             head, flushed = struct.unpack_from("=QQ", data, at + 64)
@@ -139,7 +167,7 @@ def read_events(data):
         elif kind == EVENTS:
             ring = struct.unpack_from("=I", data, at + 64)[0]
             start, end = struct.unpack_from("=QQ", data, at + 64 + 16)
-            shift = max(shift, struct.unpack_from("=I", data, at + 64 + 124)[0])
+            assert struct.unpack_from("=H", data, at + 64 + 126)[0] >= shift
             flushes.setdefault(ring, []).append((start, end, at + 64, payload))
     for index, (flushed, words) in rings.items():
         position, events = 0, []

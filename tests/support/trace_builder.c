@@ -1,6 +1,8 @@
 /* The image is built in memory; nodes and rings are segments in it that are filled in place. */
 #include "trace_builder.h"
 
+#include "trace_columns.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +13,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define PAGE	    4096
-#define RINGS_MAX   64
-#define CHUNKS_MAX  64
-#define COLUMN_ROOM 40
+#define PAGE	   4096
+#define RINGS_MAX  64
+#define CHUNKS_MAX 64
 
 struct builder_ring {
 	uint64_t offset; /* of the segment */
@@ -283,117 +284,11 @@ void trace_builder_sample(struct trace_builder *builder, uint32_t ring, uint64_t
 	trace_builder_words(builder, ring, words, 2);
 }
 
-/* ---- encoding, as trace.h has it ---- */
-
-struct columns {
-	uint8_t *at[TRACE_COLUMNS];
-	uint64_t address, stack;
-};
-
-static void put_varint(uint8_t **at, uint64_t value)
-{
-	for (; value >= 0x80; value >>= 7)
-		*(*at)++ = (uint8_t)(value | 0x80);
-	*(*at)++ = (uint8_t)value;
-}
-
-static uint64_t zigzag(uint64_t value)
-{
-	return value << 1 ^ (uint64_t)((int64_t)value >> 63);
-}
-
-static void put_difference(uint8_t **at, uint64_t difference)
-{
-	if (difference % 16 == 0)
-		put_varint(at, zigzag((uint64_t)((int64_t)difference / 16)) << 1);
-	else
-		put_varint(at, zigzag(difference) << 1 | 1);
-}
-
-static int class_of(uint64_t word)
-{
-	switch (word & 0xff) {
-#define CASE(symbol, number, name, class, family)                                                  \
-	case number:                                                                               \
-		return TRACE_CLASS_##class;
-		TRACE_EVENT_KINDS(CASE)
-#undef CASE
-	default:
-		abort();
-	}
-}
-
-static size_t words_of(int class)
-{
-	static const uint8_t words[] = {0, 4, 2, 6, 4, 3, 7, 4, 2};
-
-	return words[class];
-}
-
-static void put_event(struct columns *columns, const uint64_t *word, int class, unsigned shift)
-{
-	uint8_t **at = columns->at;
-
-	*at[TRACE_COLUMN_KIND]++ = (uint8_t)word[0];
-	if (class != TRACE_CLASS_FAILED && class != TRACE_CLASS_SAMPLE) {
-		put_difference(&at[TRACE_COLUMN_ADDRESS], word[1] - columns->address);
-		columns->address = word[1];
-	}
-	if (class == TRACE_CLASS_RELEASE)
-		return;
-	put_varint(&at[TRACE_COLUMN_SIZE], class == TRACE_CLASS_SAMPLE ? word[1] : word[2]);
-	if (class == TRACE_CLASS_SAMPLE || class == TRACE_CLASS_UNMAP)
-		return;
-	put_varint(&at[TRACE_COLUMN_STACK], zigzag((uint32_t)word[3] - columns->stack));
-	columns->stack = (uint32_t)word[3];
-	if (class == TRACE_CLASS_FAILED)
-		*at[TRACE_COLUMN_EXTRA]++ = (uint8_t)word[1];
-	else if (class != TRACE_CLASS_MAP)
-		*at[TRACE_COLUMN_EXTRA]++ = (uint8_t)(word[3] >> 32);
-	if (class == TRACE_CLASS_REALLOC || class == TRACE_CLASS_REMAP) {
-		put_varint(&at[TRACE_COLUMN_EXTRA], (word[0] >> 8 >> shift) - (word[5] >> shift));
-		put_difference(&at[TRACE_COLUMN_EXTRA], word[4] - word[1]);
-	}
-	if (class == TRACE_CLASS_REMAP)
-		put_varint(&at[TRACE_COLUMN_EXTRA], word[6]);
-}
-
-/* Returns the columns, one after the other; the caller frees. */
-static uint8_t *encode(const struct builder_ring *ring, struct trace_events *events)
-{
-	size_t room = ring->events * COLUMN_ROOM + 1;
-	uint8_t *space = check(malloc(room * TRACE_COLUMNS));
-	uint8_t *joined = check(malloc(room * TRACE_COLUMNS));
-	uint8_t *to = joined;
-	struct columns columns = {0};
-	uint64_t before = 0;
-
-	for (size_t i = 0; i < TRACE_COLUMNS; i++)
-		columns.at[i] = space + i * room;
-	for (size_t i = 0; i < ring->count;) {
-		const uint64_t *word = ring->words + i;
-		uint64_t time = word[0] >> 8 >> events->tick_shift;
-		int class = class_of(word[0]);
-
-		put_varint(&columns.at[TRACE_COLUMN_TIME], time - before);
-		before = time;
-		put_event(&columns, word, class, events->tick_shift);
-		events->last_tick = word[0] >> 8;
-		i += words_of(class);
-	}
-	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
-		events->column_bytes[i] = (uint32_t)(columns.at[i] - (space + i * room));
-		to = mempcpy(to, space + i * room, events->column_bytes[i]);
-	}
-	free(space);
-	return joined;
-}
-
 /* head and columns into one payload; the caller frees. */
 static uint8_t *make_payload(const struct builder_ring *ring, struct trace_events *events,
 			     size_t *bytes)
 {
-	uint8_t *columns = encode(ring, events);
+	uint8_t *columns = trace_columns_encode(ring->words, ring->count, events);
 	size_t total = 0, room;
 	uint8_t *payload;
 
@@ -428,8 +323,8 @@ void trace_builder_flush(struct trace_builder *builder, uint32_t index,
 				      .to = ring->control.flushed + ring->count,
 				      .first_event = ring->control.flushed_events,
 				      .lost_events = ring->control.lost_events,
-				      .compression = compression,
-				      .tick_shift = tick_shift};
+				      .compression = (uint16_t)compression,
+				      .tick_shift = (uint16_t)tick_shift};
 	uint8_t *payload;
 	size_t bytes;
 

@@ -8,6 +8,7 @@
 #include "trace_reader.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -20,22 +21,25 @@ struct decoded {
 	uint32_t bad;
 };
 
-static void decode_payload(const uint8_t *payload, size_t bytes, struct decoded *out, int *rc)
+static void decode_payload(const uint8_t *payload, size_t bytes, unsigned merge_shift,
+			   struct decoded *out, int *rc)
 {
 	struct event_shared shared = {.zstd = ZSTD_createDCtx(), .room = EVENT_SHARED_ROOM};
 	struct event_buffers buffers = {.shared = &shared};
-	struct event_decoder decoder;
+	struct event_decoder decoder = {0};
+	uint32_t bad;
 	size_t n;
 
 	out->count = 0;
 	out->bad = 0;
 	ck_assert_int_eq(event_buffers_reserve(&buffers, bytes), 0);
 	memcpy(buffers.payload, payload, bytes);
-	*rc = event_decode_begin(&decoder, &buffers, bytes, 4);
+	*rc = event_decode_begin(&decoder, &buffers, bytes, merge_shift);
 	while (*rc == 0) {
 		ck_assert_uint_le(out->count + EVENT_DECODE_EVENTS, EVENTS_MAX);
-		n = event_decode_next(&decoder, out->events + out->count, &out->bad);
+		n = event_decode_next(&decoder, out->events + out->count, &bad);
 		out->count += n;
+		out->bad += bad;
 		if (n == 0)
 			break;
 	}
@@ -73,7 +77,7 @@ static uint64_t wild(void)
 	return value >> rand() % 64;
 }
 
-/* A random record of any class; returns its words. */
+/* A random record of any class, some at the address that stands there; returns its words. */
 static size_t make_record(uint64_t *words, uint64_t *tick)
 {
 	static const uint8_t kinds[] = {
@@ -86,11 +90,10 @@ static size_t make_record(uint64_t *words, uint64_t *tick)
 
 	*tick += wild() % 1000000;
 	words[0] = *tick << 8 | kind;
-	/* 61 bits: a difference of addresses is shifted by two when it is coded. */
-	words[1] = wild() >> 3;
+	words[1] = rand() % 4 ? wild() : words[1];
 	words[2] = wild();
-	words[3] = (uint32_t)wild();
-	words[4] = rand() % 4 ? wild() >> 3 : 0;
+	words[3] = rand() % 4 ? (uint32_t)rand() % 8 : (uint32_t)wild();
+	words[4] = rand() % 4 ? wild() : 0;
 	words[5] = *tick;
 	words[6] = wild();
 	if (event_class[kind] == TRACE_CLASS_FAILED)
@@ -102,6 +105,12 @@ static size_t make_record(uint64_t *words, uint64_t *tick)
 }
 
 static struct decoded from_columns, from_words;
+static int lower_rc;
+
+static uint64_t coarse(uint64_t order, unsigned shift)
+{
+	return order >> 1 >> shift << shift << 1 | (order & 1);
+}
 
 START_TEST(columns_and_words_agree)
 {
@@ -109,7 +118,8 @@ START_TEST(columns_and_words_agree)
 	uint32_t ring = trace_builder_ring(builder, 0, 40000);
 	uint64_t *all = calloc(40000, sizeof(*all));
 	uint64_t tick = 1, before = 1;
-	struct event_words words = {.words = all, .merge_shift = 4};
+	unsigned shift = (unsigned)_i % 5, merge = shift / 2;
+	struct event_words words = {.words = all, .merge_shift = merge};
 	size_t bytes;
 	uint8_t *payload;
 	bool bad;
@@ -129,9 +139,9 @@ START_TEST(columns_and_words_agree)
 		words.count += count;
 	}
 	trace_builder_flush(builder, ring, _i % 2 ? TRACE_COMPRESSION_ZSTD : TRACE_COMPRESSION_NONE,
-			    (unsigned)_i % 5, 0);
+			    shift, 0);
 	payload = only_payload(builder, &bytes);
-	decode_payload(payload, bytes, &from_columns, &rc);
+	decode_payload(payload, bytes, merge, &from_columns, &rc);
 	ck_assert_int_eq(rc, 0);
 	ck_assert_uint_eq(from_columns.bad, 0);
 	from_words.count = 0;
@@ -146,7 +156,7 @@ START_TEST(columns_and_words_agree)
 	for (size_t i = 0; i < from_words.count; i++) {
 		const struct event *a = &from_columns.events[i], *b = &from_words.events[i];
 
-		ck_assert_uint_eq(a->order, b->order);
+		ck_assert_uint_eq(a->order, coarse(b->order, shift - merge));
 		ck_assert_uint_eq(a->address, b->address);
 		ck_assert_uint_eq(a->bytes, b->bytes);
 		ck_assert_uint_eq(a->stack, b->stack);
@@ -173,7 +183,7 @@ START_TEST(halves_of_a_realloc)
 	trace_builder_realloc(builder, ring, 80, 96, 0, 0x3000, 6, 8);
 	trace_builder_flush(builder, ring, TRACE_COMPRESSION_NONE, 4, 0);
 	payload = only_payload(builder, &bytes);
-	decode_payload(payload, bytes, out, &rc);
+	decode_payload(payload, bytes, 4, out, &rc);
 	ck_assert_int_eq(rc, 0);
 	ck_assert_uint_eq(out->count, 3);
 	ck_assert_uint_eq(out->events[0].op, EVENT_RELEASE);
@@ -195,7 +205,7 @@ START_TEST(unsound_columns)
 {
 	struct trace_builder *builder = trace_builder_new();
 	uint32_t ring = trace_builder_ring(builder, 0, 40000);
-	uint64_t words[8], tick = 1;
+	uint64_t words[8] = {0}, tick = 1;
 	size_t bytes;
 	uint8_t *payload;
 	unsigned refused = 0;
@@ -212,15 +222,113 @@ START_TEST(unsound_columns)
 		uint8_t old = payload[at];
 
 		payload[at] = (uint8_t)rand();
-		decode_payload(payload, bytes, &from_columns, &rc);
+		decode_payload(payload, bytes, 0, &from_columns, &rc);
 		refused += rc != 0 || from_columns.bad != 0;
 		payload[at] = old;
 	}
 	ck_assert_uint_gt(refused, 0);
 	for (size_t cut = 0; cut < bytes; cut++)
-		decode_payload(payload, cut, &from_columns, &rc);
+		decode_payload(payload, cut, 0, &from_columns, &rc);
 	free(payload);
 	trace_builder_free(builder);
+}
+END_TEST
+
+/* A payload made by hand, uncompressed. Returns its length. */
+static size_t by_hand(uint8_t *payload, struct trace_events head,
+		      const char *const columns[TRACE_COLUMNS])
+{
+	uint8_t *to = payload + sizeof(head);
+
+	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
+		/* Digits: each is a byte. */
+		head.column_bytes[i] = (uint32_t)strlen(columns[i]);
+		for (const char *digit = columns[i]; *digit != '\0'; digit++)
+			*to++ = (uint8_t)(*digit >= 'a' ? *digit - 'a' + 10 : *digit - '0');
+	}
+	memcpy(payload, &head, sizeof(head));
+	memset(to, 0, EVENT_DECODE_PADDING);
+	return (size_t)(to - payload);
+}
+
+/* What a segment may not say, beside one that is sound: g is 16, free. */
+START_TEST(lies)
+{
+	static const struct {
+		const char *columns[TRACE_COLUMNS];
+		struct trace_events head;
+		int rc;
+		size_t events;
+		uint32_t bad;
+	} cases[] = {
+	    {{"01", "10", "01", "", "g", "2", ""}, {.events = 2}, 0, 2, 0},
+	    /* a shape that was never defined; none left to define; no such kind */
+	    {{"02", "10", "01", "", "g", "2", ""}, {.events = 2}, 0, 1, 1},
+	    {{"00", "10", "01", "", "g", "2", ""}, {.events = 2}, 0, 1, 1},
+	    {{"01", "10", "01", "", "0", "2", ""}, {.events = 2}, 0, 0, 2},
+	    /* an address before the first, or beyond the column */
+	    {{"01", "10", "02", "", "g", "2", ""}, {.events = 2}, 0, 0, 2},
+	    {{"01", "10", "1", "", "g", "2", ""}, {.events = 2}, 0, 0, 2},
+	    {{"01", "10", "00", "", "g", "2", ""}, {.events = 2}, 0, 0, 2},
+	    /* the lowest bits of an address announced and missing; a time missing */
+	    {{"01", "10", "01", "", "g", "3", ""}, {.events = 2}, 0, 0, 2},
+	    {{"01", "1", "01", "", "g", "2", ""}, {.events = 2}, 0, 0, 2},
+	    /* malloc without a size, and with the stack missing */
+	    {{"01", "10", "01", "5", "100", "2", ""}, {.events = 2}, 0, 0, 2},
+	    {{"01", "10", "01", "55", "10", "2", ""}, {.events = 2}, 0, 0, 2},
+	    {{"01", "10", "01", "55", "100", "2", ""}, {.events = 2}, 0, 2, 0},
+	    {{"01", "10", "01", "", "g", "2", ""}, {.events = 65537}, -EINVAL, 0, 0},
+	    {{"01", "10", "01", "", "g", "2", ""}, {.events = 2, .tick_shift = 60}, -EINVAL, 0, 0},
+	    {{"01", "10", "01", "", "g", "2", ""}, {.events = 2, .compression = 7}, -EINVAL, 0, 0},
+	};
+	uint8_t payload[256];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t bytes = by_hand(payload, cases[i].head, cases[i].columns);
+		int rc;
+
+		decode_payload(payload, bytes, 0, &from_columns, &rc);
+		ck_assert_msg(rc == cases[i].rc && from_columns.count == cases[i].events &&
+				  from_columns.bad == cases[i].bad,
+			      "case %zu: %d, %zu events, %u bad", i, rc, from_columns.count,
+			      from_columns.bad);
+	}
+	decode_payload(payload, by_hand(payload, cases[0].head, cases[0].columns), 1, &from_columns,
+		       &lower_rc);
+	ck_assert_int_eq(lower_rc, -EINVAL);
+}
+END_TEST
+
+/* Ticks have 56 bits: sums beyond them are damage, also where they wrap. */
+START_TEST(times_beyond)
+{
+	static const uint64_t steps[][2] = {
+	    {(1ULL << 56) - 2, 1}, {(1ULL << 56) - 2, 2}, {1ULL << 56, 0}, {5, UINT64_MAX}};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct trace_events head = {.events = 2};
+		const char *const columns[TRACE_COLUMNS] = {"01", "", "01", "", "g", "2", ""};
+		uint8_t payload[256], times[32], *to = times;
+		size_t bytes = by_hand(payload, head, columns);
+		int rc;
+
+		for (int n = 0; n < 2; n++) {
+			uint64_t value = steps[i][n];
+
+			for (; value >= 0x80; value >>= 7)
+				*to++ = (uint8_t)(value | 0x80);
+			*to++ = (uint8_t)value;
+		}
+		memmove(payload + sizeof(head) + 2 + (to - times), payload + sizeof(head) + 2,
+			bytes - sizeof(head) - 2);
+		memcpy(payload + sizeof(head) + 2, times, (size_t)(to - times));
+		((struct trace_events *)(void *)payload)->column_bytes[TRACE_COLUMN_TIME] =
+		    (uint32_t)(to - times);
+		decode_payload(payload, bytes + (size_t)(to - times), 0, &from_columns, &rc);
+		ck_assert_int_eq(rc, 0);
+		ck_assert_uint_eq(from_columns.count, i == 0 ? 2 : 0);
+		ck_assert_uint_eq(from_columns.bad, i == 0 ? 0 : 2);
+	}
 }
 END_TEST
 
@@ -252,6 +360,8 @@ int main(void)
 	tcase_add_loop_test(tcase, columns_and_words_agree, 0, 20);
 	tcase_add_test(tcase, halves_of_a_realloc);
 	tcase_add_loop_test(tcase, unsound_columns, 0, 3);
+	tcase_add_test(tcase, lies);
+	tcase_add_test(tcase, times_beyond);
 	tcase_add_test(tcase, unsound_words);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

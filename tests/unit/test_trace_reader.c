@@ -186,15 +186,19 @@ START_TEST(told_losses_are_no_damage)
 					.to = 120,
 					.first_event = 25,
 					.lost_events = 25,
-					.column_bytes = {30, 30, 30, 0, 0, 0}};
-	uint8_t payload[sizeof(given_up) + 90];
+					.column_bytes = {30, 30, 30, 0, 1, 1, 0}};
+	uint8_t payload[sizeof(given_up) + 92];
 	struct profile *profile;
 	const uint8_t *bytes;
 	size_t count;
 
 	memcpy(payload, &given_up, sizeof(given_up));
-	memset(payload + sizeof(given_up), TRACE_EVENT_FREE, 30);
-	memset(payload + sizeof(given_up) + 30, 1, 60);
+	/* 30 frees of one address, a tick apart */
+	memset(payload + sizeof(given_up), 1, 92);
+	payload[sizeof(given_up)] = 0;
+	payload[sizeof(given_up) + 60] = 0;
+	payload[sizeof(given_up) + 90] = TRACE_EVENT_FREE;
+	payload[sizeof(given_up) + 91] = 4;
 	trace_builder_segment(builder, TRACE_SEGMENT_EVENTS, ring, payload, sizeof(payload));
 	trace_builder_header(builder)->lost_events = 26;
 	bytes = trace_builder_finish(builder, &count);
