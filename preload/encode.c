@@ -96,7 +96,7 @@ static ZSTD_CCtx *zstd_new(struct codec *codec)
 		return NULL;
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, 1);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, 15);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, 13);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, 11);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, 12);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_targetLength, 2);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_literalCompressionMode, ZSTD_ps_enable);
