@@ -11,9 +11,9 @@ EXPORT void memprof_start(void)
 	int saved_errno = errno;
 	uintptr_t guard = thread_tls.guard;
 
-	thread_tls.guard = HOOK_FRAME;
+	tls_guard(HOOK_FRAME | GUARD_OWN);
 	lifecycle_resume();
-	thread_tls.guard = guard;
+	tls_set_guard(guard);
 	errno = saved_errno;
 }
 

@@ -31,12 +31,13 @@ static inline size_t hook_product(size_t count, size_t bytes)
 }
 
 /* Notes what an acquiring call returned and ends the hook. */
-static inline void hook_acquired(struct thread *thread, unsigned kind, const void *block,
-				 size_t bytes, unsigned alignment_log2,
+static inline void hook_acquired(struct thread *thread, uintptr_t frame, unsigned kind,
+				 const void *block, size_t bytes, unsigned alignment_log2,
 				 const struct unwind_origin *origin)
 {
 	if (!thread)
 		return;
+	thread_phase(frame);
 	if (block)
 		record_acquire(thread, kind, block, bytes, alignment_log2, origin);
 	else

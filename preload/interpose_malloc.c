@@ -5,6 +5,10 @@
 #include "bootstrap.h"
 #include "interpose.h"
 
+/*
+ * Of these only malloc, calloc, realloc and free are sure not to call another of the family by its
+ * public name; for the others what arrives meanwhile is taken for a part of them.
+ */
 EXPORT void *malloc(size_t bytes);
 EXPORT void *calloc(size_t count, size_t bytes);
 EXPORT void *realloc(void *old, size_t bytes);
@@ -26,9 +30,9 @@ void *malloc(size_t bytes)
 
 	if (!real_ready())
 		return bootstrap_alloc(bytes, 0);
-	thread = thread_enter(HOOK_FRAME);
+	thread = thread_enter(HOOK_FRAME | GUARD_REAL);
 	block = real.malloc(bytes);
-	hook_acquired(thread, TRACE_EVENT_MALLOC, block, bytes, 0, HOOK_ORIGIN);
+	hook_acquired(thread, HOOK_FRAME, TRACE_EVENT_MALLOC, block, bytes, 0, HOOK_ORIGIN);
 	return block;
 }
 
@@ -39,9 +43,9 @@ void *calloc(size_t count, size_t bytes)
 
 	if (!real_ready())
 		return bootstrap_alloc(hook_product(count, bytes), 0);
-	thread = thread_enter(HOOK_FRAME);
+	thread = thread_enter(HOOK_FRAME | GUARD_REAL);
 	block = real.calloc(count, bytes);
-	hook_acquired(thread, TRACE_EVENT_CALLOC, block, hook_product(count, bytes), 0,
+	hook_acquired(thread, HOOK_FRAME, TRACE_EVENT_CALLOC, block, hook_product(count, bytes), 0,
 		      HOOK_ORIGIN);
 	return block;
 }
@@ -56,9 +60,11 @@ static void *realloc_bootstrap(void *old, size_t bytes)
 	return block;
 }
 
-static void realloc_done(struct thread *thread, unsigned kind, void *old, void *block, size_t bytes,
-			 uint64_t before, const struct unwind_origin *origin)
+static void realloc_done(struct thread *thread, uintptr_t frame, unsigned kind, void *old,
+			 void *block, size_t bytes, uint64_t before,
+			 const struct unwind_origin *origin)
 {
+	thread_phase(frame);
 	if (block)
 		record_realloc(thread, kind, old, block, bytes, before, origin);
 	else if (old && bytes == 0)
@@ -76,11 +82,12 @@ void *realloc(void *old, size_t bytes)
 
 	if (!real_ready() || bootstrap_owns(old))
 		return realloc_bootstrap(old, bytes);
-	thread = thread_enter(HOOK_FRAME);
+	thread = thread_enter(HOOK_FRAME | GUARD_REAL);
 	before = thread ? record_before() : 0;
 	block = real.realloc(old, bytes);
 	if (thread)
-		realloc_done(thread, TRACE_EVENT_REALLOC, old, block, bytes, before, HOOK_ORIGIN);
+		realloc_done(thread, HOOK_FRAME, TRACE_EVENT_REALLOC, old, block, bytes, before,
+			     HOOK_ORIGIN);
 	return block;
 }
 
@@ -92,11 +99,11 @@ void *reallocarray(void *old, size_t count, size_t bytes)
 
 	if (!real_ready() || bootstrap_owns(old))
 		return realloc_bootstrap(old, hook_product(count, bytes));
-	thread = thread_enter(HOOK_FRAME);
+	thread = thread_enter(HOOK_FRAME | GUARD_OWN);
 	before = thread ? record_before() : 0;
 	block = real.reallocarray(old, count, bytes);
 	if (thread)
-		realloc_done(thread, TRACE_EVENT_REALLOCARRAY, old, block,
+		realloc_done(thread, HOOK_FRAME, TRACE_EVENT_REALLOCARRAY, old, block,
 			     hook_product(count, bytes), before, HOOK_ORIGIN);
 	return block;
 }
@@ -114,8 +121,10 @@ void free(void *block)
 	if (!is_real(block))
 		return;
 	thread = thread_enter(HOOK_FRAME);
-	if (thread)
+	if (thread) {
 		record_release(thread, TRACE_EVENT_FREE, block);
+		thread_phase(HOOK_FRAME | GUARD_REAL);
+	}
 	real.free(block);
 	if (thread)
 		thread_leave();
@@ -128,8 +137,10 @@ void free_sized(void *block, size_t bytes)
 	if (!is_real(block))
 		return;
 	thread = thread_enter(HOOK_FRAME);
-	if (thread)
+	if (thread) {
 		record_release(thread, TRACE_EVENT_FREE_SIZED, block);
+		thread_phase(HOOK_FRAME | GUARD_REAL);
+	}
 	if (real.free_sized)
 		real.free_sized(block, bytes);
 	else
@@ -145,8 +156,10 @@ void free_aligned_sized(void *block, size_t alignment, size_t bytes)
 	if (!is_real(block))
 		return;
 	thread = thread_enter(HOOK_FRAME);
-	if (thread)
+	if (thread) {
 		record_release(thread, TRACE_EVENT_FREE_ALIGNED_SIZED, block);
+		thread_phase(HOOK_FRAME | GUARD_REAL);
+	}
 	if (real.free_aligned_sized)
 		real.free_aligned_sized(block, alignment, bytes);
 	else
@@ -164,9 +177,9 @@ int posix_memalign(void **result, size_t alignment, size_t bytes)
 		*result = bootstrap_alloc(bytes, alignment);
 		return *result ? 0 : ENOMEM;
 	}
-	thread = thread_enter(HOOK_FRAME);
+	thread = thread_enter(HOOK_FRAME | GUARD_OWN);
 	error = real.posix_memalign(result, alignment, bytes);
-	hook_acquired(thread, TRACE_EVENT_POSIX_MEMALIGN, error ? NULL : *result, bytes,
+	hook_acquired(thread, HOOK_FRAME, TRACE_EVENT_POSIX_MEMALIGN, error ? NULL : *result, bytes,
 		      hook_log2(alignment), HOOK_ORIGIN);
 	return error;
 }
@@ -178,10 +191,10 @@ void *aligned_alloc(size_t alignment, size_t bytes)
 
 	if (!real_ready())
 		return bootstrap_alloc(bytes, alignment);
-	thread = thread_enter(HOOK_FRAME);
+	thread = thread_enter(HOOK_FRAME | GUARD_OWN);
 	block = real.aligned_alloc(alignment, bytes);
-	hook_acquired(thread, TRACE_EVENT_ALIGNED_ALLOC, block, bytes, hook_log2(alignment),
-		      HOOK_ORIGIN);
+	hook_acquired(thread, HOOK_FRAME, TRACE_EVENT_ALIGNED_ALLOC, block, bytes,
+		      hook_log2(alignment), HOOK_ORIGIN);
 	return block;
 }
 
@@ -192,9 +205,9 @@ void *memalign(size_t alignment, size_t bytes)
 
 	if (!real_ready())
 		return bootstrap_alloc(bytes, alignment);
-	thread = thread_enter(HOOK_FRAME);
+	thread = thread_enter(HOOK_FRAME | GUARD_OWN);
 	block = real.memalign(alignment, bytes);
-	hook_acquired(thread, TRACE_EVENT_MEMALIGN, block, bytes, hook_log2(alignment),
+	hook_acquired(thread, HOOK_FRAME, TRACE_EVENT_MEMALIGN, block, bytes, hook_log2(alignment),
 		      HOOK_ORIGIN);
 	return block;
 }
@@ -206,9 +219,9 @@ void *valloc(size_t bytes)
 
 	if (!real_ready())
 		return bootstrap_alloc(bytes, 4096);
-	thread = thread_enter(HOOK_FRAME);
+	thread = thread_enter(HOOK_FRAME | GUARD_OWN);
 	block = real.valloc(bytes);
-	hook_acquired(thread, TRACE_EVENT_VALLOC, block, bytes, 0, HOOK_ORIGIN);
+	hook_acquired(thread, HOOK_FRAME, TRACE_EVENT_VALLOC, block, bytes, 0, HOOK_ORIGIN);
 	return block;
 }
 
@@ -219,9 +232,9 @@ void *pvalloc(size_t bytes)
 
 	if (!real_ready())
 		return bootstrap_alloc(bytes, 4096);
-	thread = thread_enter(HOOK_FRAME);
+	thread = thread_enter(HOOK_FRAME | GUARD_OWN);
 	block = real.pvalloc(bytes);
-	hook_acquired(thread, TRACE_EVENT_PVALLOC, block, bytes, 0, HOOK_ORIGIN);
+	hook_acquired(thread, HOOK_FRAME, TRACE_EVENT_PVALLOC, block, bytes, 0, HOOK_ORIGIN);
 	return block;
 }
 

@@ -25,6 +25,12 @@ static void *raw_mmap(void *address, size_t bytes, int protection, int flags, in
 	return (void *)result;
 }
 
+/* Only what the program maps itself: what an allocator maps is not the program's. */
+static struct thread *enter(uintptr_t frame)
+{
+	return record_maps() && !thread_tls.guard ? thread_enter(frame) : NULL;
+}
+
 void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
 	struct thread *thread;
@@ -32,10 +38,11 @@ void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t
 
 	if (!real_ready())
 		return raw_mmap(address, bytes, protection, flags, fd, offset);
-	thread = record_maps() ? thread_enter(HOOK_FRAME) : NULL;
+	thread = enter(HOOK_FRAME | GUARD_REAL);
 	memory = real.mmap(address, bytes, protection, flags, fd, offset);
 	if (!thread)
 		return memory;
+	thread_phase(HOOK_FRAME);
 	if (memory != MAP_FAILED && (flags & MAP_ANONYMOUS))
 		record_map(thread, TRACE_EVENT_MMAP, memory, bytes, HOOK_ORIGIN);
 	thread_leave();
@@ -54,11 +61,12 @@ int munmap(void *address, size_t bytes)
 
 	if (!real_ready())
 		return (int)SYS2(munmap, address, bytes);
-	thread = record_maps() ? thread_enter(HOOK_FRAME) : NULL;
+	thread = enter(HOOK_FRAME | GUARD_REAL);
 	before = thread ? record_before() : 0;
 	result = real.munmap(address, bytes);
 	if (!thread)
 		return result;
+	thread_phase(HOOK_FRAME);
 	if (result == 0)
 		record_unmap(thread, TRACE_EVENT_MUNMAP, address, bytes, before);
 	thread_leave();
@@ -80,11 +88,12 @@ void *mremap(void *old, size_t old_bytes, size_t bytes, int flags, ...)
 	}
 	if (!real_ready())
 		return (void *)SYS5(mremap, old, old_bytes, bytes, flags, wanted);
-	thread = record_maps() ? thread_enter(HOOK_FRAME) : NULL;
+	thread = enter(HOOK_FRAME | GUARD_REAL);
 	before = thread ? record_before() : 0;
 	memory = real.mremap(old, old_bytes, bytes, flags, wanted);
 	if (!thread)
 		return memory;
+	thread_phase(HOOK_FRAME);
 	if (memory != MAP_FAILED)
 		record_remap(thread, old, old_bytes, memory, bytes, before, HOOK_ORIGIN);
 	thread_leave();
@@ -101,9 +110,9 @@ int dlclose(void *library)
 	result = real.dlclose(library);
 	guard = thread_tls.guard;
 	if (!guard)
-		thread_tls.guard = HOOK_FRAME;
+		tls_guard(HOOK_FRAME | GUARD_OWN);
 	if (lifecycle_is_recording())
 		modules_unloaded();
-	thread_tls.guard = guard;
+	tls_set_guard(guard);
 	return result;
 }

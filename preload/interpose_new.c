@@ -32,6 +32,7 @@ static void *next(_Atomic(void *) *kept, const char *name, void *caller)
 /* A call under way; what is left of it when an exception passes. */
 struct pending {
 	struct thread *thread;
+	uintptr_t frame;
 	unsigned kind;
 	size_t bytes;
 	const struct unwind_origin *origin;
@@ -41,6 +42,7 @@ static void leave_by_exception(struct pending *pending)
 {
 	if (!pending->thread)
 		return;
+	thread_phase(pending->frame);
 	record_failed(pending->thread, pending->kind, pending->bytes, pending->origin);
 	thread_leave();
 }
@@ -55,6 +57,7 @@ static void leave_by_exception(struct pending *pending)
 	{                                                                                          \
 		static _Atomic(void *) kept;                                                       \
 		struct pending pending __attribute__((cleanup(leave_by_exception))) = {            \
+		    .frame = HOOK_FRAME,                                                           \
 		    .kind = TRACE_EVENT_##kind_name,                                               \
 		    .bytes = bytes,                                                                \
 		    .origin = HOOK_ORIGIN,                                                         \
@@ -65,13 +68,13 @@ static void leave_by_exception(struct pending *pending)
                                                                                                    \
 		if (!real_ready())                                                                 \
 			return bootstrap_alloc(bytes, alignment);                                  \
-		thread = thread_enter(HOOK_FRAME);                                                 \
+		thread = thread_enter(HOOK_FRAME | GUARD_OWN);                                     \
 		pending.thread = thread;                                                           \
 		call = next(&kept, #symbol, __builtin_return_address(0));                          \
 		block = call ? call arguments : real.malloc(bytes);                                \
 		pending.thread = NULL;                                                             \
-		hook_acquired(thread, TRACE_EVENT_##kind_name, block, bytes, hook_log2(alignment), \
-			      HOOK_ORIGIN);                                                        \
+		hook_acquired(thread, HOOK_FRAME, TRACE_EVENT_##kind_name, block, bytes,           \
+			      hook_log2(alignment), HOOK_ORIGIN);                                  \
 		return block;                                                                      \
 	}
 
@@ -97,8 +100,10 @@ OPERATOR_NEW(_ZnamSt11align_val_tRKSt9nothrow_t, NEW_ARRAY,
 		if (!block || bootstrap_owns(block) || !real_ready())                              \
 			return;                                                                    \
 		thread = thread_enter(HOOK_FRAME);                                                 \
-		if (thread)                                                                        \
+		if (thread) {                                                                      \
 			record_release(thread, TRACE_EVENT_##kind_name, block);                    \
+			thread_phase(HOOK_FRAME | GUARD_OWN);                                      \
+		}                                                                                  \
 		call = next(&kept, #symbol, __builtin_return_address(0));                          \
 		if (call)                                                                          \
 			call arguments;                                                            \

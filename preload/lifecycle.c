@@ -360,7 +360,7 @@ void lifecycle_construct(void)
 	const struct unwind_backend *backend;
 	int saved_errno = errno;
 
-	thread_tls.guard = (uintptr_t)__builtin_frame_address(0);
+	tls_guard((uintptr_t)__builtin_frame_address(0) | GUARD_OWN);
 	if (*thread_generation == GENERATION_NEW)
 		lifecycle_start();
 	if (generation) {
@@ -375,6 +375,6 @@ void lifecycle_construct(void)
 		at_quick_exit(at_quick_exit_call);
 		pthread_atfork(NULL, NULL, at_fork_in_child);
 	}
-	thread_tls.guard = 0;
+	tls_set_guard(0);
 	errno = saved_errno;
 }

@@ -1,5 +1,6 @@
 #include "record.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -208,7 +209,22 @@ static void give_up(struct thread *thread)
 			   __ATOMIC_RELAXED);
 }
 
-void record_flush(struct thread *thread)
+void record_recover(struct thread *thread)
+{
+	struct ring *ring = &thread->ring;
+	uint64_t events = 0;
+	size_t at = 0, words;
+
+	ring_resume(ring);
+	words = ring_used(ring);
+	while (at < words && event_words(ring->data[at])) {
+		at += event_words(ring->data[at]);
+		events++;
+	}
+	thread->ring_events = events;
+}
+
+static void flush(struct thread *thread)
 {
 	struct ring *ring = &thread->ring;
 	size_t words = ring_used(ring);
@@ -240,4 +256,18 @@ void record_flush(struct thread *thread)
 		encode_put(codec);
 	ring_release(ring, thread->ring_events);
 	thread->ring_events = 0;
+}
+
+/*
+ * Signals wait: a handler that jumped away between the segment's writing and the release of its
+ * space would leave the events in both, and one that allocates would lose events for the whole
+ * time.
+ */
+void record_flush(struct thread *thread)
+{
+	uint64_t all = UINT64_MAX, old = 0;
+
+	SYS4(rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof(all));
+	flush(thread);
+	SYS4(rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
 }

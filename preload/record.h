@@ -57,6 +57,12 @@ void record_remap(struct thread *thread, const void *old, size_t old_bytes, cons
 /* Turns what is in the ring into a segment of the file. By the ring's owner, or its heir. */
 void record_flush(struct thread *thread);
 
+/*
+ * Makes the thread's ring whole again after an event or a flush was left half-way, by a longjmp out
+ * of a signal handler: what was committed stays, what was not is gone.
+ */
+void record_recover(struct thread *thread);
+
 /* Notes the resident size now, whatever the time of the last look. */
 void record_resident(struct thread *thread);
 

@@ -31,3 +31,9 @@ void ring_release(struct ring *ring, uint64_t events)
 	__atomic_store_n(&control->flushed, ring->head, __ATOMIC_RELEASE);
 	ring->next = ring->data;
 }
+
+void ring_resume(struct ring *ring)
+{
+	ring->head = __atomic_load_n(&ring->control->head, __ATOMIC_RELAXED);
+	ring->next = ring->data + (ring->head - ring->control->flushed);
+}

@@ -50,6 +50,9 @@ static inline size_t ring_used(const struct ring *ring)
 	return (size_t)(ring->next - ring->data);
 }
 
+/* Takes up from what is committed, after a write was left half-way. Owner only. */
+void ring_resume(struct ring *ring);
+
 /* Empties the ring of its `events` events, which are safe elsewhere now. Owner only. */
 void ring_release(struct ring *ring, uint64_t events);
 

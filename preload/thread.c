@@ -54,9 +54,9 @@ static void at_thread_exit(void *memory)
 
 	if (tls->thread != thread || tls->generation != *thread_generation || tls->guard)
 		return;
-	tls->guard = (uintptr_t)__builtin_frame_address(0);
+	tls_guard((uintptr_t)__builtin_frame_address(0) | GUARD_OWN);
 	record_flush(thread);
-	tls->guard = 0;
+	tls_set_guard(0);
 	atomic_store_explicit(&thread->state, STATE_DYING, memory_order_release);
 	atomic_fetch_add_explicit(&threads_dying, 1, memory_order_relaxed);
 }
@@ -171,40 +171,82 @@ static bool is_on_other_stack(uintptr_t guard)
 
 /*
  * A guard that is set means we are inside another hook, unless that hook's frame is gone: stacks
- * grow down, so a frame at or above the guarded one has outlived it.
+ * grow down, so a frame at or above the guarded one has outlived it, and so has one whose return
+ * address was overwritten since.
  */
 static bool guard_is_stale(uintptr_t guard, uintptr_t frame)
 {
-	return frame >= guard && frame - guard < STACK_DISTANCE_MAX && !is_on_other_stack(guard);
+	if (is_on_other_stack(guard))
+		return false;
+	if (frame >= guard)
+		return frame - guard < STACK_DISTANCE_MAX;
+	return guard - frame < STACK_DISTANCE_MAX &&
+	       ((const uintptr_t *)guard)[1] != thread_tls.guard_return;
 }
 
-struct thread *thread_enter_slowly(uintptr_t frame)
+/* A call from a handler that interrupted the writing of an event: the ring is not to be touched. */
+static void count_lost(struct thread_tls *tls)
 {
-	struct thread_tls *tls = &thread_tls;
-	struct thread *thread = NULL;
-	int saved_errno = errno;
-	uint32_t generation;
+	if (tls->generation != *thread_generation || !tls->thread)
+		return;
+	tls->thread->lost++;
+	tls->thread->ring.control->lost_events = tls->thread->lost;
+	__atomic_fetch_add(&trace_file_header()->lost_events, 1, __ATOMIC_RELAXED);
+}
 
-	if (tls->guard && !guard_is_stale(tls->guard, frame))
-		return NULL;
-	generation = *thread_generation;
-	if (generation == GENERATION_OFF) {
-		tls->guard = 0;
-		return NULL;
+/* Whether an event that arrives while the guard is set can be recorded all the same. */
+static bool may_nest(struct thread_tls *tls, uintptr_t frame)
+{
+	uintptr_t phase = tls->guard & GUARD_PHASES;
+
+	/* The ring is whole while the next allocator is at work. */
+	if (phase & GUARD_REAL)
+		return true;
+	if (guard_is_stale(tls->guard & ~(uintptr_t)GUARD_PHASES, frame)) {
+		if (!phase && tls->thread && tls->generation == *thread_generation)
+			record_recover(tls->thread);
+		return true;
 	}
-	tls->guard = frame;
+	if (!(phase & GUARD_OWN))
+		count_lost(tls);
+	return false;
+}
+
+/* This thread's state, begun if need be; NULL when recording is off. The guard is set. */
+static struct thread *current_thread(struct thread_tls *tls)
+{
+	uint32_t generation = *thread_generation;
+	struct thread *thread;
+
 	if (generation == GENERATION_NEW)
 		lifecycle_start();
 	else if (generation == GENERATION_FORKED)
 		lifecycle_forked();
 	generation = *thread_generation;
-	if (generation != GENERATION_OFF && generation != GENERATION_NEW) {
-		thread = tls->generation == generation ? tls->thread : attach(tls);
-		if (thread)
-			tls->generation = generation;
+	if (generation == GENERATION_OFF || generation == GENERATION_NEW)
+		return NULL;
+	thread = tls->generation == generation ? tls->thread : attach(tls);
+	if (thread)
+		tls->generation = generation;
+	return thread;
+}
+
+struct thread *thread_enter_slowly(uintptr_t frame)
+{
+	uintptr_t address = frame & ~(uintptr_t)GUARD_PHASES;
+	struct thread_tls *tls = &thread_tls;
+	struct thread *thread = NULL;
+	int saved_errno = errno;
+
+	if (tls->guard && !may_nest(tls, address))
+		return NULL;
+	if (*thread_generation == GENERATION_OFF) {
+		tls_set_guard(0);
+		return NULL;
 	}
-	if (!thread)
-		tls->guard = 0;
+	tls_guard(address | GUARD_OWN);
+	thread = current_thread(tls);
+	tls_set_guard(thread ? frame : 0);
 	errno = saved_errno;
 	return thread;
 }

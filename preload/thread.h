@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "ring.h"
+#include "tls.h"
 #include "unwind.h"
 
 /* Values of thread_generation that are no generation. */
@@ -34,15 +35,6 @@ struct thread {
 	_Atomic uint32_t state; /* enum in thread.c */
 };
 
-struct thread_tls {
-	uintptr_t guard; /* frame of the hook that is recording; 0: none */
-	struct thread *thread;
-	uint32_t generation; /* `thread` is good while this equals *thread_generation */
-	bool claimed;	     /* the exit of this thread will be noticed */
-};
-
-extern __thread struct thread_tls thread_tls __attribute__((tls_model("initial-exec")));
-
 /*
  * Changes when recording starts, stops or the process forks, so that one comparison on the event
  * path notices all three. Points to a page that a fork wipes once recording has begun.
@@ -54,7 +46,8 @@ struct thread *thread_enter_slowly(uintptr_t frame);
 /*
  * The beginning of a hook: this thread's state if the event is to be recorded, then thread_leave()
  * must follow; NULL if not (we caused it ourselves, or recording is off). `frame` is the hook's
- * frame address. Signal-safe; errno untouched.
+ * frame address, whose second word is the return address, with the phase it begins in: GUARD_REAL
+ * before the real call, nothing when the event is written first. Signal-safe; errno untouched.
  */
 static inline struct thread *thread_enter(uintptr_t frame)
 {
@@ -62,13 +55,20 @@ static inline struct thread *thread_enter(uintptr_t frame)
 
 	if (__builtin_expect(tls->guard != 0 || tls->generation != *thread_generation, 0))
 		return thread_enter_slowly(frame);
-	tls->guard = frame;
+	tls_guard(frame);
 	return tls->thread;
+}
+
+/* The hook's next phase; `frame` as for thread_enter. A handler may have had the guard meanwhile.
+ */
+static inline void thread_phase(uintptr_t frame)
+{
+	tls_guard(frame);
 }
 
 static inline void thread_leave(void)
 {
-	thread_tls.guard = 0;
+	tls_set_guard(0);
 }
 
 /* Sets up what thread exits are noticed by. Once, from the library's constructor. */

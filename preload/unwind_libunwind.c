@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "modules.h"
+#include "tls.h"
 #include "unwind_path.h"
 
 /* Frames of ours that may stand before the program's. */
@@ -89,12 +90,14 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 		      struct unwind_counts *counts)
 {
 	struct state *state = memory;
+	uintptr_t guard = tls_own_begin();
 	int saved_errno = errno;
 	int count =
 	    libunwind.backtrace ? backtrace_now(state->buffer, (int)max_depth + OWN_FRAMES_MAX) : 0;
 	int first = 0;
 
 	errno = saved_errno;
+	tls_own_end(guard);
 	while (first < count && first < OWN_FRAMES_MAX &&
 	       (uintptr_t)state->buffer[first] != origin->pc)
 		first++;

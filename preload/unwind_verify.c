@@ -6,12 +6,15 @@
  * What is compared is the stack that the returned id stands for, so interning is checked as well.
  * Frames without CFI are where the comparison ends: both sides guess there.
  */
+#include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <ucontext.h>
 
 #include "log.h"
 #include "stacks.h"
+#include "tls.h"
+#include "trace_file.h"
 #include "unwind.h"
 #include "unwind_libunwind.h"
 #include "unwind_memo.h"
@@ -35,11 +38,14 @@ static atomic_uint examples; /* shown so far; relaxed */
 static int init(void)
 {
 	int error = libunwind_load();
+	uintptr_t guard;
 
 	if (error)
 		return error;
+	guard = tls_own_begin();
 	/* Its cache for all threads is behind a lock with system calls. */
 	libunwind.set_caching_policy(*libunwind.local_space, UNW_CACHE_PER_THREAD);
+	tls_own_end(guard);
 	return unwind_memo.init();
 }
 
@@ -177,11 +183,16 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 {
 	struct state *state = memory;
 	uint32_t id = unwind_memo.stack(state->memo, origin, max_depth, counts);
+	uintptr_t guard;
+	int saved_errno;
 
-	if (!libunwind.step) /* events from before init() */
+	/* Events from before init(); and ids are of no use when there is no room for nodes. */
+	if (!libunwind.step || (trace_file_header()->flags & TRACE_FLAG_NODES_FULL))
 		return id;
 	if (max_depth > DEPTH_MAX)
 		max_depth = DEPTH_MAX;
+	guard = tls_own_begin(); /* libunwind may allocate */
+	saved_errno = errno;
 	state->our_count = frames_of(id, state->ours);
 	state->their_count = walk_from(origin, state->theirs, max_depth);
 	counts->checked++;
@@ -191,6 +202,8 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 		counts->mismatches++;
 		show(state, origin);
 	}
+	errno = saved_errno;
+	tls_own_end(guard);
 	return id;
 }
 

@@ -182,7 +182,25 @@ def never_started(bench):
         equal("events", bench.read(trace)["totals"]["allocations"], 0)
 
 
+def handlers(bench, *arguments):
+    """A handler that allocates interrupts hooks at every point: each call of the program is either
+    an event or counted as lost, and none is both. A call that a handler jumped out of is either."""
+    run = bench.record([bench.program("handlers"), *arguments],
+                       allocator=bench.library("safe_alloc"))
+    sound(run)
+    told = truth_of(run.stdout)
+    totals = bench.read(run.traces[0])["totals"]
+    seen = sum(totals[key] for key in ("allocations", "frees", "foreign_frees", "lost_events"))
+    check(told["handled"] > 100, f"only {told['handled']} handlers ran")
+    jumps = told["handled"] // 16 + 1 if arguments else 0
+    check(told["calls"] <= seen <= told["calls"] + jumps,
+          f"{told['calls']} calls, {seen} recorded or counted as lost: {totals}")
+    check(totals["lost_events"] <= 2 * told["handled"], f"{totals['lost_events']} events lost")
+
+
 CASES = {
+    "truth.handlers": handlers,
+    "truth.handlers_that_jump": lambda b: handlers(b, "jump"),
     "truth.mix": lambda b: truth(b, "mix"),
     "truth.hooked": lambda b: truth(b, "hooked", check_report=sized_frees),
     "truth.news": lambda b: truth(b, "news", baseline=True),

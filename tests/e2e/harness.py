@@ -98,6 +98,9 @@ class Bench:
     def program(self, name):
         return os.path.join(self.build, "tests", "e2e", name)
 
+    def library(self, name):
+        return os.path.join(self.build, "tests", "e2e", f"lib{name}.so")
+
     def fresh(self, name):
         """A new empty directory below the scratch directory."""
         path = os.path.join(self.work, f"{name}.{self.runs}")

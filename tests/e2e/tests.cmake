@@ -33,10 +33,12 @@ foreach(name one two)
 		LIBRARY_OUTPUT_DIRECTORY ${E2E_OUTPUT})
 endforeach()
 
-add_library(e2e_count_preload MODULE ${E2E}/count_preload.c)
-target_link_libraries(e2e_count_preload PRIVATE e2e_flags)
-set_target_properties(e2e_count_preload PROPERTIES OUTPUT_NAME count_preload
-	LIBRARY_OUTPUT_DIRECTORY ${E2E_OUTPUT})
+foreach(name count_preload safe_alloc)
+	add_library(e2e_${name} MODULE ${E2E}/${name}.c)
+	target_link_libraries(e2e_${name} PRIVATE e2e_flags)
+	set_target_properties(e2e_${name} PROPERTIES OUTPUT_NAME ${name}
+		LIBRARY_OUTPUT_DIRECTORY ${E2E_OUTPUT})
+endforeach()
 
 file(GLOB E2E_SCRIPTS CONFIGURE_DEPENDS ${E2E}/*.py)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${E2E_SCRIPTS})

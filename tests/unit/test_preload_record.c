@@ -224,11 +224,81 @@ START_TEST(nested)
 	struct thread *thread = thread_enter(FRAME);
 
 	ck_assert_ptr_nonnull(thread);
-	ck_assert_ptr_null(thread_enter(FRAME - 100));
-	ck_assert_ptr_null(thread_enter(FRAME - 1));
+	ck_assert_ptr_null(thread_enter(FRAME - 96));
+	ck_assert_ptr_null(thread_enter(FRAME - 16));
 	ck_assert_uint_eq(thread_tls.guard, FRAME);
 	thread_leave();
-	ck_assert_ptr_eq(thread_enter(FRAME - 100), thread);
+	ck_assert_ptr_eq(thread_enter(FRAME - 96), thread);
+	thread_leave();
+}
+END_TEST
+
+/* What arrives while an event is written is lost, and counted; what we cause ourselves is not. */
+START_TEST(nested_is_counted)
+{
+	struct thread *thread = thread_enter(FRAME);
+	uint64_t lost;
+
+	ck_assert_ptr_nonnull(thread);
+	lost = thread->lost;
+	ck_assert_ptr_null(thread_enter(FRAME - 96));
+	ck_assert_uint_eq(thread->lost, lost + 1);
+	ck_assert_uint_eq(thread->ring.control->lost_events, lost + 1);
+	thread_phase(FRAME | GUARD_OWN);
+	ck_assert_ptr_null(thread_enter(FRAME - 96));
+	ck_assert_uint_eq(thread->lost, lost + 1);
+	thread_leave();
+}
+END_TEST
+
+/* While the next allocator is at work a handler's calls are events like any. */
+START_TEST(nested_in_real_call)
+{
+	struct thread *thread = thread_enter(FRAME | GUARD_REAL);
+
+	ck_assert_ptr_nonnull(thread);
+	ck_assert_ptr_eq(thread_enter(FRAME - 96), thread);
+	ck_assert_uint_eq(thread_tls.guard, FRAME - 96);
+	thread_leave();
+	thread_phase(FRAME);
+	ck_assert_ptr_null(thread_enter(FRAME - 96));
+	thread_leave();
+}
+END_TEST
+
+/* A hook deeper than one that was jumped out of: only the overwritten frame tells. */
+START_TEST(left_behind_above)
+{
+	_Alignas(16) uintptr_t frames[8] = {0, 1, 0, 0, 0, 1, 0, 0};
+	struct thread *thread = thread_enter((uintptr_t)&frames[4]);
+
+	ck_assert_ptr_nonnull(thread);
+	ck_assert_ptr_null(thread_enter((uintptr_t)&frames[0]));
+	frames[5] = 2;
+	ck_assert_ptr_eq(thread_enter((uintptr_t)&frames[0]), thread);
+	thread_leave();
+}
+END_TEST
+
+/* An event half made when a handler jumped away: what was committed stays, the rest is as new. */
+START_TEST(recovered)
+{
+	struct thread *thread = thread_enter(FRAME - 992);
+	uint64_t head, events;
+
+	ck_assert_ptr_nonnull(thread);
+	record_release(thread, TRACE_EVENT_FREE, (void *)0x1230);
+	record_release(thread, TRACE_EVENT_FREE, (void *)0x1240);
+	head = thread->ring.control->head;
+	events = thread->ring_events;
+	thread->ring.next += 4; /* as ring_commit leaves it between its stores */
+	thread->ring.head += 4;
+	thread->ring_events += 7;
+	ck_assert_ptr_eq(thread_enter(FRAME), thread);
+	ck_assert_uint_eq(thread->ring.head, head);
+	ck_assert_ptr_eq(thread->ring.next,
+			 thread->ring.data + (head - thread->ring.control->flushed));
+	ck_assert_uint_eq(thread->ring_events, events);
 	thread_leave();
 }
 END_TEST
@@ -236,7 +306,7 @@ END_TEST
 /* A hook left by longjmp never took its guard away. */
 START_TEST(left_behind)
 {
-	struct thread *thread = thread_enter(FRAME - 1000);
+	struct thread *thread = thread_enter(FRAME - 992);
 
 	ck_assert_ptr_eq(thread_enter(FRAME), thread);
 	ck_assert_uint_eq(thread_tls.guard, FRAME);
@@ -423,6 +493,10 @@ int main(void)
 	tcase_add_test(tests, eight_threads);
 	tcase_add_test(guard, nested);
 	tcase_add_test(guard, left_behind);
+	tcase_add_test(guard, nested_is_counted);
+	tcase_add_test(guard, nested_in_real_call);
+	tcase_add_test(guard, left_behind_above);
+	tcase_add_test(guard, recovered);
 	tcase_add_test(guard, handler_on_a_higher_stack);
 	tcase_add_test(guard, forked_by_a_fresh_thread);
 	suite_add_tcase(suite, tests);
