@@ -181,8 +181,9 @@ static bool say_damage(const struct profile *profile, const char *path)
 	if (!damage->bad_segments && !damage->bad_bytes && !damage->cut && !damage->lost_events)
 		return false;
 	if (damage->lost_events)
-		snprintf(lost, sizeof(lost), ", %llu events are gone",
-			 (unsigned long long)damage->lost_events);
+		snprintf(lost, sizeof(lost), ", at least %llu event%s gone",
+			 (unsigned long long)damage->lost_events,
+			 damage->lost_events == 1 ? " is" : "s are");
 	cli_error(&command, "%s: %s%s%s: %llu bytes could not be read%s: the rest is reported",
 		  path, damage->cut ? "cut" : "damaged", damage->first[0] ? ": " : "",
 		  damage->first, (unsigned long long)damage->bad_bytes, lost);

@@ -348,6 +348,29 @@ static void reread_header(struct trace_reader *reader)
 			sizeof(reader->header) - from);
 }
 
+/*
+ * A file that was cut lacks what the header says was written; whatever was in that, the ordinals
+ * tell only some of it. A process killed between reserving and writing leaves such a tail too, and
+ * loses nothing by it.
+ */
+static void judge_tail(struct trace_reader *reader)
+{
+	uint64_t tail = reader->header.tail, size = reader->file.size;
+	struct trace_damage *damage = &reader->damage;
+
+	if (reader->running || tail <= size)
+		return;
+	if (reader->header.end != TRACE_END_NONE)
+		damage->cut = true;
+	if (!damage->cut)
+		return;
+	damage->bad_bytes += tail - size;
+	if (damage->first[0] == '\0')
+		snprintf(damage->first, sizeof(damage->first),
+			 "the file ends at %llu of %llu bytes", (unsigned long long)size,
+			 (unsigned long long)tail);
+}
+
 static int read_all(struct trace_reader *reader)
 {
 	int rc;
@@ -365,10 +388,9 @@ static int read_all(struct trace_reader *reader)
 	if (rc != 0)
 		return rc;
 	reread_header(reader);
-	if (reader->header.end != TRACE_END_NONE && reader->header.tail > reader->file.size)
-		reader->damage.cut = true;
 	reader->running = reader->header.end == TRACE_END_NONE &&
 			  trace_live(&reader->header, reader->process.host);
+	judge_tail(reader);
 	order_events(reader);
 	count_all_lost(reader);
 	/* The header counts what the rings count, and what found no ring. */

@@ -33,8 +33,11 @@ void *trace_grow(void *array, size_t count, size_t bytes)
 
 static void bad(struct trace_reader *reader, const struct trace_head *head, const char *what)
 {
-	trace_damage_add(&reader->damage, head->segment.bytes, "%s at offset %llu", what,
-			 (unsigned long long)head->offset);
+	uint64_t there = reader->file.size > head->offset ? reader->file.size - head->offset : 0;
+
+	/* What lies beyond the end of the file is counted from the header. */
+	trace_damage_add(&reader->damage, head->segment.bytes < there ? head->segment.bytes : there,
+			 "%s at offset %llu", what, (unsigned long long)head->offset);
 }
 
 /* Reads the payload. Returns 1 when it is there, whole and right; 0 when not; -ENOMEM. */

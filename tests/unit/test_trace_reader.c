@@ -264,6 +264,33 @@ END_TEST
  * One byte flipped, anywhere: no crash, and sums that hold. Where the byte is in something hashed
  * the flip is noticed, and everything else is there.
  */
+/* All that is missing is counted, be it in a segment that is there in part or after it. */
+START_TEST(a_cut_is_measured)
+{
+	struct trace_builder *builder = sample(0);
+	size_t count;
+	const uint8_t *bytes = trace_builder_finish(builder, &count);
+	struct trace_reader *whole = open_image(bytes, count), *reader;
+	uint64_t last = whole->events[whole->event_segments - 1].offset;
+
+	ck_assert_uint_eq(whole->damage.bad_bytes, 0);
+	ck_assert_uint_gt(whole->header.tail, last + 10);
+	for (uint64_t cut = last - sizeof(struct trace_segment); cut <= last + 10; cut += 10) {
+		uint64_t part = cut - (last - sizeof(struct trace_segment));
+
+		reader = open_image(bytes, cut);
+		ck_assert(reader->damage.cut);
+		ck_assert_uint_eq(reader->damage.bad_bytes,
+				  whole->header.tail - cut +
+				      (part >= sizeof(struct trace_segment) ? part : 0));
+		ck_assert_str_ne(reader->damage.first, "");
+		trace_reader_free(reader);
+	}
+	trace_reader_free(whole);
+	trace_builder_free(builder);
+}
+END_TEST
+
 START_TEST(flipped_bytes)
 {
 	struct trace_builder *builder = sample(0);
@@ -459,6 +486,7 @@ int main(void)
 	tcase_add_loop_test(tcase, one_bad_segment, 0, SEGMENTS);
 	tcase_add_test(tcase, told_losses_are_no_damage);
 	tcase_add_loop_test(tcase, every_cut, 0, 7);
+	tcase_add_test(tcase, a_cut_is_measured);
 	tcase_add_loop_test(tcase, flipped_bytes, 1, 6);
 	tcase_add_test(tcase, header_damage_is_no_rejection);
 	tcase_add_test(tcase, newer_version);
