@@ -6,7 +6,8 @@
 
 #include "sys.h"
 
-#define PROBE_PAGES 64
+#define PROBE_PAGES	  64 /* at most, to extend a range */
+#define FIRST_PROBE_PAGES 16 /* hardly a stack needs more at once, and each costs some 15 ns */
 #define PROBE_PAGE                                                                                 \
 	((uintptr_t)4096) /* no page is smaller; larger ones are probed more than once             \
 			   */
@@ -143,20 +144,20 @@ static bool find_own(struct stack_bounds *bounds, uintptr_t sp)
  * How far up from `sp` memory is readable, without touching it: the kernel copies a byte of each
  * page. Where that call is refused, the mappings are read.
  */
-static uintptr_t readable_from(uintptr_t sp)
+static uintptr_t readable_from(uintptr_t sp, int pages)
 {
 	char bytes[PROBE_PAGES];
-	struct iovec to = {bytes, sizeof(bytes)};
+	struct iovec to = {bytes, (size_t)pages};
 	struct iovec from[PROBE_PAGES];
 	struct stack_range mapping;
 	uintptr_t page = sp & -PROBE_PAGE;
 	long copied;
 
-	for (int i = 0; i < PROBE_PAGES; i++) {
+	for (int i = 0; i < pages; i++) {
 		from[i].iov_base = (void *)(page + (uintptr_t)i * PROBE_PAGE);
 		from[i].iov_len = 1;
 	}
-	copied = SYS6(process_vm_readv, SYS0(getpid), &to, 1, from, PROBE_PAGES, 0);
+	copied = SYS6(process_vm_readv, SYS0(getpid), &to, 1, from, pages, 0);
 	if (copied > 0)
 		return page + (uintptr_t)copied * PROBE_PAGE;
 	if (copied == -14 /* EFAULT */)
@@ -164,48 +165,53 @@ static uintptr_t readable_from(uintptr_t sp)
 	return find_mapping(sp, &mapping) ? mapping.high : sp;
 }
 
+/* Where the range that holds sp is kept, if it is not the own stack. */
+static struct stack_range *range_of(struct stack_bounds *bounds, uintptr_t sp)
+{
+	uint64_t hash = (sp >> 14) * 0x9e3779b97f4a7c15U;
+
+	return &bounds->other[hash >> (64 - __builtin_ctz(STACK_BOUNDS_RANGES))];
+}
+
 uintptr_t stack_bounds_find(struct stack_bounds *bounds, uintptr_t sp)
 {
 	uintptr_t thread = (uintptr_t)__builtin_thread_pointer();
-	struct stack_range *range;
+	struct stack_range *range = range_of(bounds, sp);
 
 	if (bounds->thread != thread)
 		*bounds = (struct stack_bounds){.thread = thread};
-	for (int i = 0; i < STACK_BOUNDS_RANGES; i++)
-		if (holds(&bounds->other[i], sp))
-			return bounds->other[i].high;
+	if (holds(range, sp))
+		return range->high;
 	/* Below the stack of main as it was when looked for: it may have grown since. */
 	if (!bounds->own.high || (sp < bounds->own.low && bounds->own.low - sp < GROWTH_GAP))
 		if (find_own(bounds, sp))
 			return bounds->own.high;
-	range = &bounds->other[bounds->next++ % STACK_BOUNDS_RANGES];
-	range->low = sp;
-	range->high = readable_from(sp);
+	range->high = readable_from(sp, FIRST_PROBE_PAGES);
+	range->low = range->high > sp ? sp & -PROBE_PAGE : sp;
 	return range->high;
 }
 
 uintptr_t stack_bounds_extend(struct stack_bounds *bounds, uintptr_t sp, uintptr_t wanted)
 {
+	struct stack_range *range = range_of(bounds, sp);
 	uintptr_t high;
 
-	for (int i = 0; i < STACK_BOUNDS_RANGES; i++) {
-		struct stack_range *range = &bounds->other[i];
-
-		if (!holds(range, sp))
-			continue;
-		if (wanted < range->high || wanted - range->high > PROBE_PAGES * PROBE_PAGE)
-			return range->high;
-		high = readable_from(range->high);
-		if (high > range->high)
-			range->high = high;
+	if (holds(&bounds->own, sp))
+		return bounds->own.high;
+	if (!holds(range, sp))
+		return sp;
+	if (wanted < range->high || wanted - range->high > PROBE_PAGES * PROBE_PAGE)
 		return range->high;
-	}
-	return bounds->own.high;
+	high = readable_from(range->high, PROBE_PAGES);
+	if (high > range->high)
+		range->high = high;
+	return range->high;
 }
 
 void stack_bounds_proved(struct stack_bounds *bounds, uintptr_t sp, uintptr_t high)
 {
-	for (int i = 0; i < STACK_BOUNDS_RANGES; i++)
-		if (holds(&bounds->other[i], sp) && high > sp && high < bounds->other[i].high)
-			bounds->other[i].high = high;
+	struct stack_range *range = range_of(bounds, sp);
+
+	if (holds(range, sp) && high > sp && high < range->high)
+		range->high = high;
 }

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STACK_BOUNDS_RANGES 4
+#define STACK_BOUNDS_RANGES 256 /* power of two */
 
 struct stack_range {
 	uintptr_t low;
@@ -24,8 +24,9 @@ struct stack_range {
 struct stack_bounds {
 	uintptr_t thread; /* thread pointer of whom `own` belongs to: the struct may be handed on */
 	struct stack_range own;
+	/* By 16-KiB block of sp, so that hundreds of coroutines are known; touched by those only.
+	 */
 	struct stack_range other[STACK_BOUNDS_RANGES];
-	unsigned next; /* of `other`, to be replaced next */
 };
 
 /* The slow half of stack_bounds_top: reads /proc/self/maps with raw system calls. */

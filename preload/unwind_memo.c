@@ -196,10 +196,13 @@ static enum unwind_step step(struct unwind_state *state, uintptr_t origin_sp,
 {
 	struct unwind_walk *walk = &state->walk;
 	unwind_rule rule = unwind_rule_of(walk->frame.pc);
+	enum unwind_rule_kind kind = unwind_rule_kind(rule);
 	enum unwind_step result = unwind_step(&walk->frame, rule, walk->top, reads);
 
-	*open = unwind_rule_kind(rule) == UNWIND_RULE_UNKNOWN;
-	if (result == UNWIND_STEP_STOP && walk->top != state->bounds.own.high) {
+	*open = kind == UNWIND_RULE_UNKNOWN;
+	/* What is beyond the bounds is asked for CFI's sake, not for a guess. */
+	if (result == UNWIND_STEP_STOP && walk->top != state->bounds.own.high &&
+	    kind != UNWIND_RULE_NO_CFI && kind != UNWIND_RULE_UNKNOWN) {
 		walk->top = stack_bounds_extend(&state->bounds, origin_sp, walk->top);
 		result = unwind_step(&walk->frame, rule, walk->top, reads);
 	}
