@@ -36,7 +36,7 @@ static unsigned pick(unsigned bound)
 }
 
 /* A hook, as the recorder's are compiled: with a frame pointer. */
-__attribute__((noinline, optimize("no-omit-frame-pointer"))) static void hook(void)
+__attribute__((noinline)) static void hook(void)
 {
 	struct unwind_origin origin = {(uintptr_t)__builtin_return_address(0),
 				       (uintptr_t)__builtin_dwarf_cfa(),
@@ -54,7 +54,8 @@ __attribute__((noinline, optimize("no-omit-frame-pointer"))) static void hook(vo
 		(void)pad[0];                                                                      \
 	}
 SITE(0)
-SITE(1) SITE(2) SITE(3) SITE(4) SITE(5) SITE(6) SITE(7)
+SITE(1)
+SITE(2) SITE(3) SITE(4) SITE(5) SITE(6) SITE(7)
 
     static void (*const sites[])(void) = {site0, site1, site2, site3, site4, site5, site6, site7};
 
