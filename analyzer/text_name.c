@@ -38,14 +38,34 @@ static size_t operator_length(const char *name, const char *at)
 	return length + strspn(at + length, "<>=-");
 }
 
+/* The '>' of "fn() -> T" closes nothing. */
+static bool is_arrow(const char *name, const char *at)
+{
+	return *at == '>' && at > name && at[-1] == '-';
+}
+
 /*
- * Copies a name, leaving out what stands between outermost `open` and `close` brackets except when
- * that is short; "(anonymous namespace)" stays.
+ * Whether the '<' at `at` begins a part of the path of names, which tells functions apart, and not
+ * arguments: Rust's "<T as Trait>::f", "<&T as Trait>::f" and "str::<impl str>::f". `inside` one
+ * such group another may follow a space: "<T as <A as B>::C>::f".
+ */
+static bool opens_path(const char *name, const char *at, bool inside)
+{
+	static const char word[] = "<impl ";
+
+	if (at == name || !strncmp(at, word, sizeof(word) - 1))
+		return true;
+	return inside && strchr(" <(&*[,", at[-1]) != NULL;
+}
+
+/*
+ * Copies a name, leaving out what stands between outermost `open` and `close` brackets;
+ * "(anonymous namespace)" and groups that are part of the path stay.
  */
 static void without(char *to, size_t size, const char *name, char open, char close)
 {
 	static const char anonymous[] = "(anonymous namespace)";
-	size_t used = 0, depth = 0;
+	size_t used = 0, depth = 0, groups = 0;
 
 	for (const char *at = name; *at && used + 8 < size;) {
 		size_t keep = operator_length(name, at);
@@ -60,14 +80,22 @@ static void without(char *to, size_t size, const char *name, char open, char clo
 			at += keep;
 			continue;
 		}
-		if (*at == close && depth > 0 && --depth == 0) {
-			memcpy(to + used, "...", 3);
-			used += 3;
+		if (*at == close && !is_arrow(name, at)) {
+			if (depth == 0 && groups > 0) {
+				groups--;
+			} else if (depth > 0 && --depth == 0) {
+				memcpy(to + used, "...", 3);
+				used += 3;
+			}
 		}
 		if (depth == 0)
 			to[used++] = *at;
-		if (*at == open)
-			depth++;
+		if (*at == open) {
+			if (depth == 0 && open == '<' && opens_path(name, at, groups > 0))
+				groups++;
+			else
+				depth++;
+		}
 		at++;
 	}
 	to[used] = '\0';
@@ -86,7 +114,7 @@ static const char *without_return_type(const char *name)
 			break;
 		if (*at == '<' || *at == '(')
 			depth++;
-		else if ((*at == '>' || *at == ')') && depth > 0)
+		else if ((*at == '>' || *at == ')') && depth > 0 && !is_arrow(name, at))
 			depth--;
 		else if (*at == ' ' && depth == 0 && at[1] != '[')
 			start = at + 1;

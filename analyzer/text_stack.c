@@ -18,6 +18,7 @@
 #define PLACE_BYTES 256
 #define PLACE_LEAST 24
 #define VIA_NAME    48 /* columns of one wrapper's name */
+#define FULL_NAMES  60 /* names in full: places stand in a column up to here, then behind */
 
 struct line {
 	const struct profile_frame *frame; /* NULL: a fold */
@@ -214,7 +215,9 @@ static size_t names_width(struct text *text, const struct line *lines, size_t co
 		if (width > widest_name)
 			widest_name = width;
 	}
-	return text->options->full_names || widest_name < most ? widest_name : most;
+	if (text->options->full_names)
+		most = FULL_NAMES;
+	return widest_name < most ? widest_name : most;
 }
 
 static void print_frame(struct text *text, const struct profile_frame *frame, size_t width,
@@ -226,10 +229,10 @@ static void print_frame(struct text *text, const struct profile_frame *frame, si
 	frame_name(text, frame, width, name);
 	frame_place(text, frame, place);
 	text_style(text, style);
-	used = escape_terminal_fit(text->out, name, width);
+	used = escape_terminal_fit(text->out, name, text->options->full_names ? SIZE_MAX : width);
 	text_style(text, TEXT_PLAIN);
 	if (place[0]) {
-		out_repeat(text->out, ' ', width - used + 2);
+		out_repeat(text->out, ' ', (used < width ? width - used : 0) + 2);
 		text_style(text, TEXT_DIM);
 		escape_terminal(text->out, place, strlen(place));
 		text_style(text, TEXT_PLAIN);
@@ -260,22 +263,26 @@ static void print_fold(struct text *text, const struct line *line, size_t indent
 	print_note(text, indent, note);
 }
 
+/* Inlined into itself, or the site again: says nothing that is not said already. */
+static bool is_repeated(const struct profile_stack *stack, size_t i)
+{
+	return same_function(stack->frames[i], stack->frames[i + 1]) ||
+	       same_function(stack->frames[i], stack->frames[stack->site_frame]);
+}
+
 /* The wrappers between a site and the allocator, outermost first, on one line. */
 static void print_wrappers(struct text *text, const struct profile_stack *stack, size_t indent)
 {
 	size_t room = text->columns > indent + 24 ? text->columns - indent - 4 : 20;
 	char name[NAME_BYTES];
+	bool first = true;
 
-	out_repeat(text->out, ' ', indent);
-	text_style(text, TEXT_DIM);
-	out_text(text->out, "via ");
 	for (size_t i = stack->site_frame; i-- > 0;) {
-		bool first = i + 1 == stack->site_frame;
 		char *parameters;
 		size_t width;
 
-		if (!first && same_function(stack->frames[i], stack->frames[i + 1]))
-			continue; /* inlined into itself */
+		if (is_repeated(stack, i))
+			continue;
 		frame_name(text, stack->frames[i], 1, name);
 		parameters = strstr(name, "(...)");
 		if (parameters)
@@ -286,11 +293,17 @@ static void print_wrappers(struct text *text, const struct profile_stack *stack,
 			out_text(text->out, " > ...");
 			break;
 		}
-		if (!first)
-			out_text(text->out, " > ");
+		if (first) {
+			out_repeat(text->out, ' ', indent);
+			text_style(text, TEXT_DIM);
+		}
+		out_text(text->out, first ? "via " : " > ");
 		escape_terminal_fit(text->out, name, VIA_NAME);
 		room -= width < room ? width : room;
+		first = false;
 	}
+	if (first)
+		return;
 	text_style(text, TEXT_PLAIN);
 	out_char(text->out, '\n');
 }

@@ -79,6 +79,51 @@ static void print_totals(struct text *text)
 		   OUT_SECONDS(totals->duration_s));
 }
 
+/* The damage in one breath: "the file is cut, 2.0 KiB could not be read"; false: there is none. */
+static bool say_damage(const struct text *text, struct out *out)
+{
+	const struct profile_damage *damage = &text->profile->damage;
+
+	if (!damage->bad_segments && !damage->bad_bytes && !damage->cut && !damage->lost_events)
+		return false;
+	if (!out)
+		return true;
+	out_printf(out, "the file is %s", damage->cut ? "cut" : "damaged");
+	if (damage->bad_bytes)
+		out_printf(out, ", %s could not be read", OUT_BYTES(damage->bad_bytes));
+	if (damage->lost_events)
+		out_printf(out, ", at least %s event%s gone", OUT_COUNT(damage->lost_events),
+			   damage->lost_events == 1 ? " is" : "s are");
+	return true;
+}
+
+/* What the recorder could not keep; what is gone with damage is among the lost, told with it. */
+static uint64_t lost_by_recorder(const struct text *text)
+{
+	uint64_t lost = text->profile->totals.lost_events;
+	uint64_t damaged = text->profile->damage.lost_events;
+
+	return lost > damaged ? lost - damaged : 0;
+}
+
+/* Beside the figures, for they are less than the truth: nobody should find that out at the end. */
+static void print_incomplete(struct text *text)
+{
+	uint64_t lost = lost_by_recorder(text);
+
+	if (!lost && !say_damage(text, NULL))
+		return;
+	text_style(text, TEXT_BAD);
+	out_text(text->out, "Incomplete: ");
+	if (say_damage(text, text->out) && lost)
+		out_text(text->out, "; ");
+	if (lost)
+		out_printf(text->out, "%s event%s lost by the recorder", OUT_COUNT(lost),
+			   lost == 1 ? " was" : "s were");
+	text_style(text, TEXT_PLAIN);
+	out_char(text->out, '\n');
+}
+
 /* ---- sections ---- */
 
 static int peak_section(struct text *text)
@@ -185,15 +230,9 @@ static void warn_damage(struct text *text, bool *any)
 {
 	const struct profile_damage *damage = &text->profile->damage;
 
-	if (!damage->bad_segments && !damage->bad_bytes && !damage->cut && !damage->lost_events)
+	if (!say_damage(text, NULL))
 		return;
-	out_printf(warn(text, any), "the file is %s", damage->cut ? "cut" : "damaged");
-	if (damage->bad_bytes)
-		out_printf(text->out, ", %s could not be read", OUT_BYTES(damage->bad_bytes));
-	if (damage->lost_events)
-		out_printf(text->out, ", %s event%s known to be gone",
-			   OUT_COUNT(damage->lost_events),
-			   damage->lost_events == 1 ? " is" : "s are");
+	say_damage(text, warn(text, any));
 	out_text(text->out, ": the figures are of the rest\n");
 	if (damage->first[0]) {
 		out_text(warn(text, any), "  first: ");
@@ -209,9 +248,11 @@ static void warn_unwind(struct text *text, bool *any)
 
 	if (unwind->checked)
 		out_printf(warn(text, any),
-			   "unwind: %s stacks checked against libunwind, %s differ, %s fallbacks\n",
-			   OUT_COUNT(unwind->checked), OUT_COUNT(unwind->mismatches),
-			   OUT_COUNT(unwind->fallbacks));
+			   "unwind: %s stack%s checked against libunwind, %s differ%s, "
+			   "%s fallback%s\n",
+			   OUT_COUNT(unwind->checked), plural(unwind->checked),
+			   OUT_COUNT(unwind->mismatches), unwind->mismatches == 1 ? "s" : "",
+			   OUT_COUNT(unwind->fallbacks), plural(unwind->fallbacks));
 	if (unwind->truncated)
 		out_printf(warn(text, any), "%s stack%s cut: record with a greater MEMPROF_DEPTH\n",
 			   OUT_COUNT(unwind->truncated),
@@ -279,13 +320,11 @@ static void warn_symbols(struct text *text, bool *any)
 static int warnings_section(struct text *text)
 {
 	const struct profile_totals *totals = &text->profile->totals;
-	/* What is gone with damage is among the lost, and is told with it. */
-	uint64_t damaged = text->profile->damage.lost_events;
-	uint64_t lost = totals->lost_events > damaged ? totals->lost_events - damaged : 0;
 	bool any = false;
 
 	warn_damage(text, &any);
-	warn_count(text, &any, lost, "event was lost by the recorder: the figures miss it",
+	warn_count(text, &any, lost_by_recorder(text),
+		   "event was lost by the recorder: the figures miss it",
 		   "events were lost by the recorder: the figures miss them");
 	warn_count(text, &any, totals->mismatched_frees,
 		   "block was freed by the wrong function (malloc, new and new[] mixed)",
@@ -320,6 +359,7 @@ static int print_report(struct text *text)
 
 	print_process(text);
 	print_totals(text);
+	print_incomplete(text);
 	result = text_verdict(text);
 	for (size_t i = 0; !result && i < sizeof(sections) / sizeof(sections[0]); i++) {
 		if (wanted & sections[i].bit)

@@ -214,6 +214,7 @@ END_TEST
 START_TEST(test_warnings)
 {
 	check_lacks("Warnings");
+	check_lacks("Incomplete");
 	profile.totals.lost_events = 12;
 	profile.totals.mismatched_frees = 1;
 	profile.totals.foreign_frees = 3;
@@ -224,6 +225,9 @@ START_TEST(test_warnings)
 	profile.damage = (struct profile_damage){.bad_segments = 2, .bad_bytes = 2048};
 	strcpy(profile.damage.first, "bad hash at 4096");
 	check_has("\nOwn mappings: 2 anonymous mmaps of 8.0 KiB, 0 B at most, 0 B at the end\n");
+	check_has("in 5.12 s\n"
+		  "Incomplete: the file is damaged, 2.0 KiB could not be read; "
+		  "12 events were lost by the recorder\n");
 	check_has("\nWarnings\n"
 		  "  the file is damaged, 2.0 KiB could not be read: the figures are of the rest\n"
 		  "    first: bad hash at 4096\n"
@@ -234,6 +238,11 @@ START_TEST(test_warnings)
 		  "fork\n"
 		  "  unwind: 1,000 stacks checked against libunwind, 0 differ, 7 fallbacks\n"
 		  "  1 stack was cut: record with a greater MEMPROF_DEPTH\n");
+	profile.damage.lost_events = profile.totals.lost_events = 1;
+	options.sections = SECTION_PEAK;
+	check_has(
+	    "\nIncomplete: the file is damaged, 2.0 KiB could not be read, at least 1 event is "
+	    "gone\n");
 }
 END_TEST
 
@@ -280,6 +289,21 @@ START_TEST(test_split_functions)
 	sites[1].stack.site_frame = 0;
 	check_has("        xmalloc  util.c:7\n        serve    serve.c:95 (inlined)\n"
 		  "        main     main.c:22\n\n");
+}
+END_TEST
+
+/* A site is not its own wrapper, nor a wrapper that of itself. */
+START_TEST(test_repeated_wrappers)
+{
+	static const struct profile_frame *const frames[] = {&sample_load,    &sample_xmalloc,
+							     &sample_xmalloc, &sample_load,
+							     &sample_load,    &sample_main};
+
+	options.sections = SECTION_PEAK;
+	sites[1].stack = (struct profile_stack){frames, 6, 4, false};
+	check_has("        load_table  db.c:120\n          via xmalloc\n        main ");
+	sites[1].stack = (struct profile_stack){frames + 3, 3, 1, false};
+	check_has("        load_table  db.c:120\n        main ");
 }
 END_TEST
 
@@ -337,6 +361,22 @@ START_TEST(test_full_stacks)
 	check_lacks("traces/");
 	check_lacks("my data");
 	check_has("dbserve\npid 4242");
+}
+END_TEST
+
+/* One long name must not push the places of all others off the screen. */
+START_TEST(test_full_names_are_not_padded)
+{
+	static char name[300], expected[400];
+	static const struct profile_frame shown = {.function = name, .file = "/x.c", .line = 3};
+	static const struct profile_frame *const frames[] = {&shown, &sample_main};
+
+	memset(name, 'n', sizeof(name) - 1);
+	sites[1].stack = (struct profile_stack){frames, 2, 0, false};
+	options.full_names = true;
+	options.depth = 0;
+	snprintf(expected, sizeof(expected), "        %s  /x.c:3\n        main%58s/src", name, "");
+	check_has(expected);
 }
 END_TEST
 
@@ -402,6 +442,18 @@ static const struct {
      "operator new(...)"},
     {"alloc::vec::Vec<T,A>::push", "alloc::vec::Vec<T,A>::push", "alloc::vec::Vec<T,A>::push",
      "alloc::vec::Vec<...>::push"},
+    {"<alloc::string::String as core::convert::From<&str>>::from",
+     "<alloc::string::String as core::convert::From<&str>>::from",
+     "<alloc::string::String as core::convert::From<...>>::from",
+     "<alloc::string::String as core::convert::From<...>>::from"},
+    {"<(A, B) as Get<X>>::get::<u8>", "<(A, B) as Get<X>>::get::<u8>",
+     "<(...) as Get<X>>::get::<u8>", "<(...) as Get<...>>::get::<...>"},
+    {"<A as <B<u8, E> as C>::D>::f", "<A as <B<u8, E> as C>::D>::f", "<A as <B<...> as C>::D>::f",
+     "<A as <B<...> as C>::D>::f"},
+    {"core::str::<impl str>::parse::<Vec<i32>>", "core::str::<impl str>::parse::<Vec<i32>>",
+     "core::str::<impl str>::parse::<...>", "core::str::<impl str>::parse::<...>"},
+    {"<fn() -> Vec<u8, Global> as F>::call", "<fn() -> Vec<u8, Global> as F>::call",
+     "<fn(...) -> Vec<...> as F>::call", "<fn(...) -> Vec<...> as F>::call"},
     {"broken<<<(((", "broken<<<(((", "broken<<<(", "broken<"},
 };
 
@@ -435,9 +487,11 @@ int main(void)
 	tcase_add_test(tests, test_warnings);
 	tcase_add_test(tests, test_recursion_and_depth);
 	tcase_add_test(tests, test_split_functions);
+	tcase_add_test(tests, test_repeated_wrappers);
 	tcase_add_test(tests, test_nameless_run);
 	tcase_add_test(tests, test_without_names);
 	tcase_add_test(tests, test_full_stacks);
+	tcase_add_test(tests, test_full_names_are_not_padded);
 	tcase_add_test(tests, test_color);
 	tcase_add_test(tests, test_hostile_and_long);
 	tcase_add_loop_test(tests, test_names, 0, sizeof(names) / sizeof(names[0]));
