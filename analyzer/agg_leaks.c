@@ -43,6 +43,13 @@
  */
 #define IN_USE_FREED 0.9
 
+/*
+ * Growth over less than this is no trend: a compiler or a script that runs for half a second fills
+ * its tables all that time and never frees them, as it should. Verdicts then are one step less
+ * sure.
+ */
+#define SURE_S 1.0
+
 void agg_leaks_init(struct agg_leaks *agg, uint64_t end_tick)
 {
 	*agg = (struct agg_leaks){.end_tick = end_tick};
@@ -124,10 +131,8 @@ static enum profile_verdict never_freed(const struct profile_site *site, double 
 	return site->allocations > 1 ? VERDICT_REMNANT : VERDICT_IN_USE;
 }
 
-enum profile_verdict agg_leaks_verdict(const struct profile_site *site, double duration_s)
+static enum profile_verdict judge(const struct profile_site *site, double duration_s)
 {
-	if (site->live_blocks == 0)
-		return VERDICT_NONE;
 	if (growing(site))
 		return VERDICT_GROWING;
 	if (site->frees == 0)
@@ -135,4 +140,18 @@ enum profile_verdict agg_leaks_verdict(const struct profile_site *site, double d
 	if ((double)site->frees >= (double)site->allocations * IN_USE_FREED)
 		return VERDICT_IN_USE;
 	return VERDICT_REMNANT;
+}
+
+enum profile_verdict agg_leaks_verdict(const struct profile_site *site, double duration_s)
+{
+	enum profile_verdict verdict;
+
+	if (site->live_blocks == 0)
+		return VERDICT_NONE;
+	verdict = judge(site, duration_s);
+	if (duration_s >= SURE_S)
+		return verdict;
+	if (verdict == VERDICT_GROWING)
+		return VERDICT_NEVER_FREED;
+	return verdict == VERDICT_NEVER_FREED ? VERDICT_REMNANT : verdict;
 }

@@ -585,6 +585,54 @@ START_TEST(timeline_equals_the_model)
 }
 END_TEST
 
+/*
+ * 500 names of one stack, each larger than any of the 1,000 stacks of one more name: that one
+ * comes first all the same, and its curve is that of all its stacks, of one where that was asked.
+ */
+START_TEST(a_name_is_followed_with_all_its_stacks)
+{
+	const struct profile_options options = {
+	    .points = 4, .top_count = 3, .top_by_stack = _i != 0};
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t ring = trace_builder_ring(builder, 0, 4096);
+	struct profile *profile;
+
+	/* One caller of that name, or it would be taken for a wrapper; many ways to it. */
+	for (uint64_t i = 0; i < 1500; i++) {
+		bool alone = i < 500;
+		uint32_t way = trace_builder_node(builder, 0, 0x10000 + 16 * i);
+		uint32_t caller = trace_builder_node(builder, way, alone ? 0x20000 + 16 * i : 11);
+		uint32_t stack = trace_builder_node(builder, caller, alone ? 0x30000 + 16 * i : 21);
+
+		trace_builder_acquire(builder, ring, 100 + i, TRACE_EVENT_MALLOC, (i + 1) << 16,
+				      alone ? 150 + i : 100, stack);
+	}
+	/* The peak is behind; of the one name a quarter goes, and a quarter later. */
+	for (uint64_t i = 500; i < 1000; i++)
+		trace_builder_release(builder, ring, i < 750 ? 4000 + i : 6000 + i,
+				      TRACE_EVENT_FREE, (i + 1) << 16);
+	trace_builder_sample(builder, ring, 8000, 1 << 20);
+	profile = load(builder, &options);
+	assert_sums(profile);
+	ck_assert_uint_eq(profile->site_count, 1500);
+	ck_assert_uint_eq(profile->point_count, 4);
+	ck_assert_uint_eq(profile->top_count, 3);
+	ck_assert_uint_eq(profile->top[0].peak_bytes, _i == 0 ? 100000 : 649);
+	ck_assert_uint_eq(profile->top[0].peak_blocks, _i == 0 ? 1000 : 1);
+	ck_assert_uint_eq(profile->top[0].stacks, _i == 0 ? 1000 : 1);
+	ck_assert_uint_eq(profile->top[0].holding, _i == 0 ? 1000 : 1);
+	ck_assert_uint_eq(profile->top[0].stack->frames[0]->offset, _i == 0 ? 20 : 0x31f2f);
+	ck_assert_uint_eq(profile->top[1].peak_bytes, _i == 0 ? 649 : 648);
+	ck_assert_uint_eq(profile->top_bytes[0], _i == 0 ? 100000 : 649);
+	ck_assert_uint_eq(profile->top_bytes[3], _i == 0 ? 100000 : 649);
+	ck_assert_uint_eq(profile->top_bytes[6], _i == 0 ? 75000 : 649);
+	ck_assert_uint_eq(profile->top_bytes[9], _i == 0 ? 50000 : 649);
+	ck_assert_uint_eq(profile->top_bytes[10], _i == 0 ? 649 : 648);
+	profile_free(profile);
+}
+END_TEST
+
+/* The same deeds in two seconds and in two milliseconds: haste makes the verdicts less sure. */
 START_TEST(verdicts)
 {
 	struct trace_builder *builder = trace_builder_new();
@@ -595,22 +643,25 @@ START_TEST(verdicts)
 	uint32_t in_use = trace_builder_node(builder, 0, 4);
 	uint32_t none = trace_builder_node(builder, 0, 5);
 	struct profile *profile;
-	static const enum profile_verdict expected[] = {
-	    VERDICT_STARTUP, VERDICT_GROWING, VERDICT_NEVER_FREED, VERDICT_IN_USE, VERDICT_NONE};
+	static const enum profile_verdict expected[2][5] = {
+	    {VERDICT_STARTUP, VERDICT_GROWING, VERDICT_NEVER_FREED, VERDICT_IN_USE, VERDICT_NONE},
+	    {VERDICT_STARTUP, VERDICT_NEVER_FREED, VERDICT_REMNANT, VERDICT_IN_USE, VERDICT_NONE}};
+	static const uint64_t steps_ns[2] = {20000000, 20000};
+	uint64_t step = steps_ns[_i];
 
 	trace_builder_acquire(builder, ring, 5, TRACE_EVENT_MALLOC, 0x10, 100, startup);
 	for (uint64_t i = 1; i <= 100; i++) {
-		trace_builder_acquire(builder, ring, i * 1000, TRACE_EVENT_MALLOC, i << 16, 64,
+		trace_builder_acquire(builder, ring, i * step, TRACE_EVENT_MALLOC, i << 16, 64,
 				      growing);
-		trace_builder_acquire(builder, ring, i * 1000 + 10, TRACE_EVENT_MALLOC, 0x20, 500,
+		trace_builder_acquire(builder, ring, i * step + 10, TRACE_EVENT_MALLOC, 0x20, 500,
 				      in_use);
 		if (i != 100)
-			trace_builder_release(builder, ring, i * 1000 + 20, TRACE_EVENT_FREE, 0x20);
-		trace_builder_acquire(builder, ring, i * 1000 + 30, TRACE_EVENT_MALLOC, 0x30, 50,
+			trace_builder_release(builder, ring, i * step + 20, TRACE_EVENT_FREE, 0x20);
+		trace_builder_acquire(builder, ring, i * step + 30, TRACE_EVENT_MALLOC, 0x30, 50,
 				      none);
-		trace_builder_release(builder, ring, i * 1000 + 40, TRACE_EVENT_FREE, 0x30);
+		trace_builder_release(builder, ring, i * step + 40, TRACE_EVENT_FREE, 0x30);
 		if (i >= 40 && i < 50)
-			trace_builder_acquire(builder, ring, i * 1000 + 50, TRACE_EVENT_MALLOC,
+			trace_builder_acquire(builder, ring, i * step + 50, TRACE_EVENT_MALLOC,
 					      i << 32, 64, burst);
 	}
 	profile = load(builder, &plain);
@@ -618,7 +669,7 @@ START_TEST(verdicts)
 	ck_assert_uint_eq(profile->site_count, 5);
 	for (size_t i = 0; i < 5; i++)
 		ck_assert_int_eq(profile->sites[i].verdict,
-				 expected[profile->sites[i].stack.frames[0]->offset]);
+				 expected[_i][profile->sites[i].stack.frames[0]->offset]);
 	profile_free(profile);
 }
 END_TEST
@@ -665,7 +716,8 @@ int main(void)
 	tcase_add_test(tcase, code_belongs_to_its_epoch);
 	tcase_add_loop_test(tcase, random_traces_equal_the_model, 1, 21);
 	tcase_add_loop_test(tcase, timeline_equals_the_model, 1, 6);
-	tcase_add_test(tcase, verdicts);
+	tcase_add_loop_test(tcase, a_name_is_followed_with_all_its_stacks, 0, 2);
+	tcase_add_loop_test(tcase, verdicts, 0, 2);
 	tcase_add_test(tcase, resident_memory);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
