@@ -135,6 +135,15 @@ struct index {
 	enum ranking_metric metric;
 };
 
+static struct group *begin(struct groups *groups)
+{
+	struct group *group = &groups->groups[groups->count];
+
+	group->members = 0;
+	group->order = (uint32_t)groups->count++;
+	return group;
+}
+
 /* The site's group, made when it is the first of its name. */
 static struct group *find(struct groups *groups, const struct index *index,
 			  const struct profile_site *site)
@@ -148,23 +157,36 @@ static struct group *find(struct groups *groups, const struct index *index,
 			return group;
 		at = (at + 1) & index->mask;
 	}
-	groups->groups[groups->count].members = 0;
-	index->slots[at] = (uint32_t)++groups->count;
-	return &groups->groups[groups->count - 1];
+	index->slots[at] = (uint32_t)groups->count + 1;
+	return begin(groups);
 }
 
 static void gather(struct groups *groups, const struct index *index, const struct profile *profile,
 		   bool by_stack)
 {
 	for (size_t i = 0; i < profile->site_count; i++) {
-		struct group *group = &groups->groups[groups->count];
+		const struct profile_site *site = &profile->sites[i];
+		struct group *group = by_stack ? begin(groups) : find(groups, index, site);
 
-		if (by_stack)
-			groups->groups[groups->count++].members = 0;
-		else
-			group = find(groups, index, &profile->sites[i]);
-		add(group, &profile->sites[i], index->metric);
+		groups->of_site[i] = group->order;
+		add(group, site, index->metric);
 	}
+}
+
+/* Sorts the groups, and makes of_site[], so far in their first order, follow. */
+static int sort(struct groups *groups, size_t site_count, enum ranking_metric metric)
+{
+	uint32_t *place = malloc(groups->count * sizeof(*place) + 1);
+
+	if (!place)
+		return -ENOMEM;
+	qsort_r(groups->groups, groups->count, sizeof(*groups->groups), compare_groups, &metric);
+	for (size_t i = 0; i < groups->count; i++)
+		place[groups->groups[i].order] = (uint32_t)i;
+	for (size_t i = 0; i < site_count; i++)
+		groups->of_site[i] = place[groups->of_site[i]];
+	free(place);
+	return 0;
 }
 
 int groups_init(struct groups *groups, const struct profile *profile, enum ranking_metric metric,
@@ -172,7 +194,7 @@ int groups_init(struct groups *groups, const struct profile *profile, enum ranki
 {
 	size_t count = profile->site_count, slot_count = 16;
 	struct index index = {.metric = metric};
-	int rc = 0;
+	int rc = -ENOMEM;
 
 	while (slot_count < count * 2)
 		slot_count *= 2;
@@ -181,14 +203,13 @@ int groups_init(struct groups *groups, const struct profile *profile, enum ranki
 	index.hashes = calloc(HASHES_ROOM, sizeof(*index.hashes));
 	groups->count = 0;
 	groups->groups = malloc((count + 1) * sizeof(*groups->groups));
-	if (index.slots && index.hashes && groups->groups) {
+	groups->of_site = malloc((count + 1) * sizeof(*groups->of_site));
+	if (index.slots && index.hashes && groups->groups && groups->of_site) {
 		gather(groups, &index, profile, by_stack);
-		qsort_r(groups->groups, groups->count, sizeof(*groups->groups), compare_groups,
-			&metric);
-	} else {
-		groups_fini(groups);
-		rc = -ENOMEM;
+		rc = sort(groups, count, metric);
 	}
+	if (rc)
+		groups_fini(groups);
 	free(index.slots);
 	free(index.hashes);
 	return rc;
@@ -197,6 +218,8 @@ int groups_init(struct groups *groups, const struct profile *profile, enum ranki
 void groups_fini(struct groups *groups)
 {
 	free(groups->groups);
+	free(groups->of_site);
 	groups->groups = NULL;
+	groups->of_site = NULL;
 	groups->count = 0;
 }

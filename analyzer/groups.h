@@ -17,11 +17,13 @@ struct group {
 	struct profile_site sum; /* figures of all members; stack of the one with most to show */
 	size_t members;
 	const struct profile_site *best; /* whose stack that is */
+	uint32_t order;			 /* of its first member among all groups */
 };
 
 struct groups {
 	struct group *groups; /* best first */
 	size_t count;
+	uint32_t *of_site; /* index into groups by index into profile->sites */
 };
 
 /*

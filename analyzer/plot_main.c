@@ -17,6 +17,7 @@
 #include "out.h"
 #include "profile.h"
 #include "write_svg.h"
+#include "write_svg_sites.h"
 #include "writer.h"
 
 #define CSV_POINTS   1000
@@ -173,7 +174,8 @@ static void plan_load(struct plot *plot)
 		return;
 	}
 	load->symbols = !plot->no_symbols;
-	load->top_count = SVG_FOLLOWED;
+	load->top_count = svg_sites_wanted(&plot->writer);
+	load->top_by_stack = plot->writer.by_stack;
 	load->points = SVG_POINTS * (zoom ? ZOOM_POINTS : 1);
 	if (plot->writer.points && plot->writer.points < load->points && !zoom)
 		load->points = plot->writer.points;

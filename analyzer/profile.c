@@ -10,6 +10,7 @@
 #include "agg_timeline.h"
 #include "callstack.h"
 #include "profile_process.h"
+#include "profile_top.h"
 #include "replay.h"
 #include "replay_stream.h"
 #include "site_stacks.h"
@@ -44,7 +45,7 @@ struct analysis {
 	struct agg_curves curves;
 	int failed;		  /* -errno from within a boundary, for the next batch to return */
 	uint32_t *number_of_site; /* merged site by site; UINT32_MAX: left out */
-	uint32_t *rank_of_site;	  /* UINT32_MAX: not among the top */
+	uint32_t *rank_of_site;	  /* likewise, of the top; UINT32_MAX: of none */
 };
 
 static double seconds(const struct analysis *analysis, uint64_t shifted)
@@ -290,52 +291,24 @@ static int build_points(const struct analysis *analysis, struct profile *profile
 	return 0;
 }
 
-/* The `top_count` sites largest at the peak, by insertion: it is a handful. */
-static int choose_top(const struct analysis *analysis, struct profile *profile)
-{
-	size_t wanted = analysis->options->top_count;
-
-	if (wanted > profile->site_count)
-		wanted = profile->site_count;
-	profile->top_sites = calloc(wanted + 1, sizeof(*profile->top_sites));
-	profile->top_peak_bytes = calloc(wanted + 1, sizeof(*profile->top_peak_bytes));
-	if (profile->top_sites == NULL || profile->top_peak_bytes == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < profile->site_count; i++) {
-		uint64_t bytes = profile->sites[i].peak_bytes;
-		size_t at = profile->top_count;
-
-		if (bytes == 0 || wanted == 0 ||
-		    (at == wanted && bytes <= profile->top_peak_bytes[at - 1]))
-			continue;
-		if (at < wanted)
-			profile->top_count++;
-		else
-			at--;
-		for (; at > 0 && profile->top_peak_bytes[at - 1] < bytes; at--) {
-			profile->top_peak_bytes[at] = profile->top_peak_bytes[at - 1];
-			profile->top_sites[at] = profile->top_sites[at - 1];
-		}
-		profile->top_peak_bytes[at] = bytes;
-		profile->top_sites[at] = (uint32_t)i;
-	}
-	return 0;
-}
-
-static int rank_sites(struct analysis *analysis, const struct profile *profile)
+/* Chooses the top, and notes which of them each of the trace's own sites is part of. */
+static int rank_sites(struct analysis *analysis, struct profile *profile)
 {
 	size_t count = analysis->sites.count;
+	uint32_t *ranks;
+	int rc = profile_top_choose(profile, analysis->options, &ranks);
 
-	analysis->rank_of_site = malloc(count * sizeof(uint32_t) + 1);
-	if (analysis->rank_of_site == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		analysis->rank_of_site[i] = UINT32_MAX;
-		for (size_t rank = 0; rank < profile->top_count; rank++)
-			if (profile->top_sites[rank] == analysis->number_of_site[i])
-				analysis->rank_of_site[i] = (uint32_t)rank;
+	if (rc == 0)
+		analysis->rank_of_site = malloc(count * sizeof(uint32_t) + 1);
+	if (rc == 0 && analysis->rank_of_site == NULL)
+		rc = -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < count; i++) {
+		uint32_t number = analysis->number_of_site[i];
+
+		analysis->rank_of_site[i] = number == UINT32_MAX ? UINT32_MAX : ranks[number];
 	}
-	return 0;
+	free(ranks);
+	return rc;
 }
 
 static int take_curve_changes(void *context, const struct replay_batch *batch)
@@ -369,14 +342,14 @@ static int second_pass(struct analysis *analysis, struct profile *profile)
 	struct replay_consumer consumer = {
 	    .context = analysis, .changes = take_curve_changes, .boundary = take_curve_boundary};
 	struct replay_figures again;
-	int rc = choose_top(analysis, profile);
+	int rc = 0;
 
+	if (analysis->options->top_count != 0)
+		rc = rank_sites(analysis, profile);
 	if (rc != 0 || profile->top_count == 0 || profile->point_count == 0)
 		return rc;
-	rc = rank_sites(analysis, profile);
-	if (rc == 0)
-		rc = agg_curves_init(&analysis->curves, profile->point_count, profile->top_count,
-				     analysis->rank_of_site, analysis->sites.count);
+	rc = agg_curves_init(&analysis->curves, profile->point_count, profile->top_count,
+			     analysis->rank_of_site, analysis->sites.count);
 	if (rc != 0)
 		return rc;
 	consumer.first_boundary = curve_boundary(analysis);
@@ -452,9 +425,8 @@ void profile_free(struct profile *profile)
 	profile_process_fini(&profile->process);
 	free(profile->sites);
 	free(profile->points);
-	free(profile->top_sites);
+	free(profile->top);
 	free(profile->top_bytes);
-	free(profile->top_peak_bytes);
 	site_stacks_free(loaded->stacks);
 	free(loaded);
 }

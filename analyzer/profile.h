@@ -1,8 +1,8 @@
 /*
  * The finished answer to one trace: what the writers print. Read-only once profile_load() returned.
  *
- * Everything is in requested bytes. A site is one distinct call stack; the sums over all sites equal
- * the totals exactly. Times are seconds since recording began.
+ * Everything is in requested bytes. A site is one distinct call stack; the sums over all sites
+ * equal the totals exactly. Times are seconds since recording began.
  */
 #ifndef PROFILE_H
 #define PROFILE_H
@@ -35,12 +35,12 @@ struct profile_stack {
 #define PROFILE_TREND_POINTS 8
 
 enum profile_verdict {
-	VERDICT_NONE,	   /* nothing live at the end */
-	VERDICT_GROWING,   /* live through the run and growing to its end: a leak very likely */
+	VERDICT_NONE,	     /* nothing live at the end */
+	VERDICT_GROWING,     /* live through the run and growing to its end: a leak very likely */
 	VERDICT_NEVER_FREED, /* no block of this site was ever freed, more than one, over time */
-	VERDICT_REMNANT,   /* some stay, or a few were never freed: partial leak or a cache */
-	VERDICT_STARTUP,   /* allocated in the first moments, once: a global for life */
-	VERDICT_IN_USE,	   /* freed regularly; the last ones were simply alive at the end */
+	VERDICT_REMNANT,     /* some stay, or a few were never freed: partial leak or a cache */
+	VERDICT_STARTUP,     /* allocated in the first moments, once: a global for life */
+	VERDICT_IN_USE,	     /* freed regularly; the last ones were simply alive at the end */
 };
 
 struct profile_site {
@@ -70,17 +70,18 @@ struct profile_totals {
 	uint64_t events, lost_events;
 	uint64_t peak_rss_bytes;
 	uint64_t mismatched_frees; /* new/free, malloc/delete, new[]/delete mix-ups */
-	uint64_t maps, map_bytes, map_peak_bytes, map_live_bytes_end; /* the program's own anonymous mmap */
+	uint64_t maps, map_bytes, map_peak_bytes,
+	    map_live_bytes_end; /* the program's own anonymous mmap */
 };
 
 struct profile_process {
 	uint32_t pid;
-	const char *exe;      /* path */
-	const char *cmdline;  /* arguments joined by spaces, quoted where needed; raw bytes */
+	const char *exe;     /* path */
+	const char *cmdline; /* arguments joined by spaces, quoted where needed; raw bytes */
 	const char *host;
 	uint32_t threads;
-	const char *end;      /* "exit", "signal", "exec", "killed", "running" */
-	int end_status;	      /* exit status or signal number, where known; else -1 */
+	const char *end; /* "exit", "signal", "exec", "killed", "running" */
+	int end_status;	 /* exit status or signal number, where known; else -1 */
 	uint64_t start_realtime_ns;
 };
 
@@ -103,6 +104,14 @@ struct profile_point {
 	uint64_t rss_bytes; /* last sample; 0 before the first */
 };
 
+/* A named site, all stacks of that name together (groups.h), or one stack alone. */
+struct profile_top {
+	const struct profile_stack *stack; /* of the one that held most at the peak */
+	size_t stacks;			   /* of that name */
+	size_t holding;			   /* of these, held something at the peak */
+	uint64_t peak_bytes, peak_blocks;
+};
+
 struct profile_unwind {
 	uint64_t checked, mismatches, fallbacks, truncated;
 };
@@ -116,18 +125,17 @@ struct profile {
 	size_t site_count;
 	struct profile_point *points; /* in order of time; may be empty */
 	size_t point_count;
-	/* live bytes of the `top_count` sites largest at the peak, [point * top_count + rank] */
-	uint32_t *top_sites; /* indices into sites */
+	struct profile_top *top; /* what held most at the peak, largest first */
 	size_t top_count;
-	uint64_t *top_bytes;
-	uint64_t *top_peak_bytes; /* the same sites at the very moment of the peak, by rank */
+	uint64_t *top_bytes; /* their live bytes over time, [point * top_count + rank] */
 };
 
 struct profile_options {
-	size_t points;	  /* timeline points wanted at most; 0: no timeline */
-	size_t top_count; /* sites to follow in the timeline; 0: none */
-	bool symbols;	  /* resolve names, files and lines */
-	bool debuginfod;  /* let libdwfl ask DEBUGINFOD_URLS */
+	size_t points;	     /* timeline points wanted at most; 0: no timeline */
+	size_t top_count;    /* named sites to follow in the timeline, at most; 0: none */
+	bool top_by_stack;   /* follow stacks instead, not grouped by name */
+	bool symbols;	     /* resolve names, files and lines */
+	bool debuginfod;     /* let libdwfl ask DEBUGINFOD_URLS */
 	const char *sysroot; /* where modules are looked for; NULL: / */
 };
 

@@ -199,7 +199,7 @@ static int put_areas(struct picture *picture)
 	put_hover(out, text);
 	out_text(out, "</title></path>\n");
 	for (size_t rank = picture->sites.count; rank-- > 0;) {
-		const struct svg_site *site = &picture->sites.sites[rank];
+		const struct profile_top *site = &picture->sites.sites[rank];
 		int error;
 
 		out_printf(out, "<path fill=\"%s\" d=\"", svg_color(color, rank));
@@ -212,9 +212,9 @@ static int put_areas(struct picture *picture)
 		error = svg_stack(out, site->stack, STACK_BYTES / picture->sites.count);
 		if (error)
 			return error;
-		if (site->members > 1)
+		if (site->stacks > 1)
 			out_printf(out, "\nand by %s more call stack%s of that name",
-				   OUT_COUNT(site->members - 1), site->members > 2 ? "s" : "");
+				   OUT_COUNT(site->stacks - 1), site->stacks > 2 ? "s" : "");
 		out_text(out, "</title></path>\n");
 	}
 	return 0;

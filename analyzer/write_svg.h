@@ -16,7 +16,5 @@
 #define SVG_TOP_MAX    20
 /* Points to ask profile_load() for: several a column, so that the fullest of them can be drawn. */
 #define SVG_POINTS 2400
-/* Call stacks to have followed: a site is many of them, and what is not followed is "other". */
-#define SVG_FOLLOWED 400
 
 #endif

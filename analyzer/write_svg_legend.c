@@ -70,7 +70,7 @@ static int put_site_lines(struct picture *picture, double *y)
 	char color[SVG_COLOR_BYTES];
 
 	for (size_t rank = 0; rank < picture->sites.count; rank++) {
-		const struct svg_site *site = &picture->sites.sites[rank];
+		const struct profile_top *site = &picture->sites.sites[rank];
 		int error;
 
 		*y += LEGEND_LINE;

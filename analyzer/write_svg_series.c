@@ -13,8 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-static struct svg_column column_of_point(const struct profile *profile,
-					 const struct svg_sites *sites, size_t index)
+static struct svg_column column_of_point(const struct profile *profile, size_t index)
 {
 	const struct profile_point *point = &profile->points[index];
 	double high_time_s = point->high_time_s;
@@ -29,7 +28,8 @@ static struct svg_column column_of_point(const struct profile *profile,
 	    .high = point->high_bytes > point->live_bytes ? point->high_bytes : point->live_bytes,
 	    .low = point->low_bytes < point->live_bytes ? point->low_bytes : point->live_bytes,
 	    .rss = point->rss_bytes,
-	    .sites = sites->bytes + index * sites->count,
+	    .sites =
+		profile->top_count > 0 ? &profile->top_bytes[index * profile->top_count] : NULL,
 	};
 }
 
@@ -99,24 +99,22 @@ static bool in_order(const struct profile *profile, size_t index, double after)
 }
 
 /* The state before the window, as it was when the window begins. */
-static struct svg_column begin_of(const struct svg_series *series, const struct profile *profile,
-				  const struct svg_sites *sites)
+static struct svg_column begin_of(const struct svg_series *series, const struct profile *profile)
 {
 	struct svg_column begin = {.time_s = series->from_s};
 
 	for (size_t i = 0; i < profile->point_count; i++)
 		if (in_order(profile, i, begin.time_s < series->from_s ? begin.time_s : 0) &&
 		    profile->points[i].time_s < series->from_s)
-			begin = column_of_point(profile, sites, i);
+			begin = column_of_point(profile, i);
 	return held_until(&begin, series->from_s);
 }
 
 /* One column for all points of a span; what is empty between two spans keeps the state. */
-static void collect(struct svg_series *series, const struct profile *profile,
-		    const struct svg_sites *sites, size_t wanted)
+static void collect(struct svg_series *series, const struct profile *profile, size_t wanted)
 {
 	double span = (series->to_s - series->from_s) / (double)wanted;
-	struct svg_column last = begin_of(series, profile, sites); /* the newest point */
+	struct svg_column last = begin_of(series, profile); /* the newest point */
 	struct svg_column held;
 	double current = -1; /* span of the newest column */
 
@@ -127,7 +125,7 @@ static void collect(struct svg_series *series, const struct profile *profile,
 
 		if (!in_order(profile, i, last.time_s) || profile->points[i].time_s > series->to_s)
 			continue;
-		column = column_of_point(profile, sites, i);
+		column = column_of_point(profile, i);
 		index = floor((column.time_s - series->from_s) / span);
 		if (index == current) {
 			merge(&series->columns[series->count - 1], &column);
@@ -209,7 +207,7 @@ int svg_series_init(struct svg_series *series, const struct profile *profile,
 	series->columns = calloc(wanted + SVG_SERIES_EXTRA, sizeof(*series->columns));
 	if (!series->columns)
 		return -ENOMEM;
-	collect(series, profile, sites, wanted);
+	collect(series, profile, wanted);
 	series->peak_inside =
 	    profile->totals.peak_bytes > 0 && peak_s >= series->from_s && peak_s <= series->to_s;
 	if (series->peak_inside)

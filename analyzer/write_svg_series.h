@@ -20,7 +20,7 @@ struct svg_column {
 	uint64_t high;
 	uint64_t low;
 	uint64_t rss;
-	const uint64_t *sites; /* by rank, a view into the sites; NULL: all 0 */
+	const uint64_t *sites; /* by rank, a view into profile or sites; NULL: all 0 */
 };
 
 struct svg_series {

@@ -1,6 +1,6 @@
 /*
- * What is stacked in the picture: the call stacks that the timeline follows, put together by the
- * name a person would call them by (function, file and line), or one by one.
+ * What is stacked in the picture: the largest of the sites that the timeline follows, each with all
+ * its call stacks, or, by stack, one of these.
  */
 #ifndef WRITE_SVG_SITES_H
 #define WRITE_SVG_SITES_H
@@ -12,27 +12,23 @@
 struct profile;
 struct profile_frame;
 struct profile_stack;
+struct profile_top;
 struct writer_options;
 
-struct svg_site {
-	const struct profile_stack *stack; /* of the member largest at the peak */
-	size_t members;
-	uint64_t peak_bytes, peak_blocks;
-};
-
 struct svg_sites {
-	struct svg_site *sites; /* largest at the peak first */
+	const struct profile_top *sites; /* largest at the peak first; the profile's */
 	size_t count;
-	uint64_t *bytes; /* [point * count + rank] */
-	uint64_t *peak;	 /* at the very moment of the peak, by rank */
+	uint64_t *peak; /* at the very moment of the peak, by rank */
 	/* at the peak, of all that is not among `sites` */
 	uint64_t other_bytes, other_blocks, other_stacks;
 };
 
+/* How many sites profile_load() is to follow for these options. */
+size_t svg_sites_wanted(const struct writer_options *options);
+
 /*
- * At most options->top sites, none of which was empty at the peak (unless asked for a number, none
- * with less than a thousandth of it). The profile is to outlive them;
- * svg_sites_fini() frees what is inside. Returns 0 or -ENOMEM.
+ * At most as many (unless asked for a number, none with less than a thousandth of the peak). The
+ * profile is to outlive them; svg_sites_fini() frees what is inside. Returns 0 or -ENOMEM.
  */
 int svg_sites_init(struct svg_sites *sites, const struct profile *profile,
 		   const struct writer_options *options);

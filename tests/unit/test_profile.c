@@ -525,6 +525,23 @@ START_TEST(random_traces_equal_the_model)
 }
 END_TEST
 
+/* The sums of all sites called from one place. */
+static struct profile_site named(const struct profile *profile, uint64_t offset)
+{
+	struct profile_site sum = {0};
+
+	for (size_t i = 0; i < profile->site_count; i++) {
+		const struct profile_site *site = &profile->sites[i];
+
+		if (site->stack.frames[site->stack.site_frame]->offset != offset)
+			continue;
+		sum.peak_bytes += site->peak_bytes;
+		sum.peak_blocks += site->peak_blocks;
+		sum.live_bytes += site->live_bytes;
+	}
+	return sum;
+}
+
 /* The states at the ends of the intervals, from the model run a second time. */
 START_TEST(timeline_equals_the_model)
 {
@@ -557,13 +574,24 @@ START_TEST(timeline_equals_the_model)
 	}
 	ck_assert_uint_eq(high, profile->totals.peak_bytes);
 	for (size_t rank = 0; rank < 3; rank++) {
-		const struct profile_site *site = &profile->sites[profile->top_sites[rank]];
+		const struct profile_top *top = &profile->top[rank];
+		struct profile_site sum = named(profile, top->stack->frames[0]->offset);
 
-		ck_assert_uint_eq(profile->top_peak_bytes[rank], site->peak_bytes);
-		ck_assert_uint_eq(profile->top_bytes[36 * 3 + rank], site->live_bytes);
-		for (size_t i = 0; i < profile->site_count; i++)
-			if (rank == 2 && i != profile->top_sites[0] && i != profile->top_sites[1])
-				ck_assert_uint_le(profile->sites[i].peak_bytes, site->peak_bytes);
+		ck_assert_uint_eq(top->peak_bytes, sum.peak_bytes);
+		ck_assert_uint_eq(top->peak_blocks, sum.peak_blocks);
+		ck_assert_uint_eq(profile->top_bytes[36 * 3 + rank], sum.live_bytes);
+		if (rank != 0)
+			ck_assert_uint_le(top->peak_bytes, top[-1].peak_bytes);
+	}
+	for (size_t i = 0; i < profile->site_count; i++) {
+		uint64_t offset = profile->sites[i].stack.frames[0]->offset;
+		bool is_top = false;
+
+		for (size_t rank = 0; rank < 3; rank++)
+			is_top |= profile->top[rank].stack->frames[0]->offset == offset;
+		if (!is_top)
+			ck_assert_uint_le(named(profile, offset).peak_bytes,
+					  profile->top[2].peak_bytes);
 	}
 	/* Again, up to each interval's end. */
 	scene_init(&scene, (unsigned)_i);

@@ -6,6 +6,7 @@
  */
 #include "out.h"
 #include "profile.h"
+#include "profile_top.h"
 #include "write_svg.h"
 #include "writer.h"
 
@@ -48,16 +49,6 @@ static void name_sites(struct profile *profile)
 		profile->sites[i].stack =
 		    (struct profile_stack){.frames = site_frames[i], .count = 2};
 	}
-}
-
-static const struct profile *ordering;
-
-static int by_peak(const void *a, const void *b)
-{
-	uint64_t x = ordering->sites[*(const uint32_t *)a].peak_bytes;
-	uint64_t y = ordering->sites[*(const uint32_t *)b].peak_bytes;
-
-	return (x < y) - (x > y);
 }
 
 static void *many(size_t count, size_t bytes)
@@ -106,6 +97,23 @@ static void fill_points(const struct run *run, struct profile *profile)
 	}
 }
 
+/* The top sites and their curves, as profile_load() finds them. */
+static void follow(struct profile *profile, const struct run *run, bool by_stack)
+{
+	struct profile_options options = {.top_count = run->top, .top_by_stack = by_stack};
+	uint32_t *ranks;
+
+	free(profile->top);
+	free(profile->top_bytes);
+	ck_assert_int_eq(profile_top_choose(profile, &options, &ranks), 0);
+	profile->top_bytes = many(run->points * profile->top_count, sizeof(*profile->top_bytes));
+	for (size_t s = 0; s < run->sites; s++)
+		for (size_t p = 0; p < run->points && ranks[s] != UINT32_MAX; p++)
+			profile->top_bytes[p * profile->top_count + ranks[s]] +=
+			    (uint64_t)run->bytes(s, (double)(p + 1) / (double)run->points);
+	free(ranks);
+}
+
 static struct profile *make(const struct run *run)
 {
 	struct profile *profile = many(1, sizeof(*profile));
@@ -119,10 +127,6 @@ static struct profile *make(const struct run *run)
 	profile->points = many(run->points, sizeof(*profile->points));
 	profile->site_count = run->sites;
 	profile->sites = many(run->sites, sizeof(*profile->sites));
-	profile->top_count = run->top < run->sites ? run->top : run->sites;
-	profile->top_sites = many(run->sites, sizeof(*profile->top_sites));
-	profile->top_bytes = many(run->points * profile->top_count, sizeof(*profile->top_bytes));
-	profile->top_peak_bytes = many(profile->top_count, sizeof(*profile->top_peak_bytes));
 	fill_points(run, profile);
 	profile->totals.peak_blocks = profile->totals.peak_bytes / 32;
 	profile->totals.allocations = profile->totals.peak_blocks * 3;
@@ -132,16 +136,8 @@ static struct profile *make(const struct run *run)
 	for (size_t s = 0; s < run->sites; s++) {
 		profile->sites[s].peak_bytes = (uint64_t)run->bytes(s, part);
 		profile->sites[s].peak_blocks = profile->sites[s].peak_bytes / 32;
-		profile->top_sites[s] = (uint32_t)s;
 	}
-	ordering = profile;
-	qsort(profile->top_sites, run->sites, sizeof(uint32_t), by_peak);
-	for (size_t r = 0; r < profile->top_count; r++) {
-		profile->top_peak_bytes[r] = profile->sites[profile->top_sites[r]].peak_bytes;
-		for (size_t p = 0; p < run->points; p++)
-			profile->top_bytes[p * profile->top_count + r] = (uint64_t)run->bytes(
-			    profile->top_sites[r], (double)(p + 1) / (double)run->points);
-	}
+	follow(profile, run, false);
 	return profile;
 }
 
@@ -149,9 +145,8 @@ static void unmake(struct profile *profile)
 {
 	free(profile->points);
 	free(profile->sites);
-	free(profile->top_sites);
+	free(profile->top);
 	free(profile->top_bytes);
-	free(profile->top_peak_bytes);
 	free(profile);
 }
 
@@ -393,6 +388,7 @@ START_TEST(size_limit)
 	for (size_t p = 0; p < profile->point_count; p++)
 		profile->points[p].rss_bytes = (uint64_t)noise(0, 0) * 30;
 	profile->process.cmdline = hostile;
+	follow(profile, &runs[12], true);
 	text = draw("limit", profile, &options);
 	ck_assert_uint_gt(strlen(text), SVG_BYTES_MAX / 2);
 	free(text);
@@ -435,8 +431,9 @@ static struct vertex highest(const char *text, const char *marker, double from_x
 	return best;
 }
 
-#define OUTLINE "fill=\"none\" stroke=\"#222222\""
-#define AREA	"fill=\"#c8c8c8\""
+#define OUTLINE	   "fill=\"none\" stroke=\"#222222\""
+#define AREA	   "fill=\"#c8c8c8\""
+#define FIRST_AREA "<path fill=\"#0072b2\""
 
 /* Though 20,000 points became 600: outline and areas reach the peak, and lesser peaks stay. */
 START_TEST(peaks_survive)
@@ -466,6 +463,49 @@ START_TEST(peaks_survive)
 	ck_assert_double_eq_tol(vertex.x, lesser_x, 0.11);
 	ck_assert_double_eq_tol(bottom - vertex.y, (bottom - circle.y) * 0.95, 0.2);
 	ck_assert_ptr_nonnull(strstr(text, "at 11 min 40 s</text>"));
+	free(text);
+	unmake(profile);
+}
+END_TEST
+
+/* The first 24 sites hold more than each of the others, which are one name and together most. */
+static double crowd(size_t site, double part)
+{
+	return (site < 24 ? 4000 : 1000) * part;
+}
+
+/* What is stacked, and what the legend says of it, is all of a name, not its largest stacks. */
+START_TEST(a_name_is_all_its_stacks)
+{
+	const struct run run = {"crowd", NULL, 10, 100, 1024, 8, crowd, NULL, 0};
+	struct profile *profile = make(&run);
+	struct vertex area, outline;
+	double bottom;
+	char *text;
+
+	for (size_t i = 24; i < run.sites; i++) {
+		own_frames[i].function = "make_crowd";
+		own_frames[i].line = 7;
+	}
+	follow(profile, &run, false);
+	text = draw(run.name, profile, &usual);
+	/* 1,000,000 of 1,096,000 bytes */
+	ck_assert_ptr_nonnull(strstr(text, ">make_crowd widget.c:7</text>"));
+	ck_assert_ptr_nonnull(strstr(text, "976.6 KiB in 31,000 blocks at the peak (91 %), "));
+	ck_assert_ptr_nonnull(strstr(text, "\nand by 999 more call stacks of that name<"));
+	ck_assert_ptr_nonnull(strstr(text, ">976.6 KiB</text>"));
+	ck_assert_ptr_nonnull(strstr(text, ">31,000</text>"));
+	ck_assert_ptr_nonnull(strstr(text, ">91 %</text>"));
+	ck_assert_ptr_nonnull(strstr(text, "other (17 call stacks)"));
+	/* The first colour's area is the lowest, and ends at as much of the whole. */
+	outline = highest(text, OUTLINE, 0, 1000, &bottom);
+	area = highest(text, FIRST_AREA, 0, 1000, &bottom);
+	ck_assert_double_eq_tol(area.x, outline.x, 0.11);
+	ck_assert_double_eq_tol((bottom - area.y) / (bottom - outline.y), 1000.0 / 1096, 0.002);
+	area = highest(text, FIRST_AREA, 0, 92 + 444, &bottom);
+	ck_assert_double_eq_tol((bottom - area.y) / (bottom - outline.y),
+				(area.x - 92) / 880 * 1000 / 1096, 0.002);
+	ck_assert_double_gt(area.x, 92 + 400);
 	free(text);
 	unmake(profile);
 }
@@ -527,12 +567,14 @@ START_TEST(long_names)
 	}
 	site_frames[1][1] = &frames[2];
 	own_frames[2] = frames[3];
+	follow(profile, &runs[4], false);
 	text = draw("grouped", profile, &usual);
 	ck_assert_ptr_nonnull(strstr(text, "hashtable.h:2183"));
 	ck_assert_ptr_null(strstr(text, " ← "));
 	ck_assert_ptr_nonnull(strstr(text, "\nand by 1 more call stack of that name"));
 	free(text);
 	options.by_stack = true;
+	follow(profile, &runs[4], true);
 	text = draw("long-names", profile, &options);
 	ck_assert_ptr_nonnull(strstr(text, " ← engine::scene::lo"));
 	ck_assert_ptr_nonnull(strstr(text, " ← main main.c:41"));
@@ -609,7 +651,7 @@ START_TEST(absurd_values)
 				profile->points[p].time_s = times[(t + p / 5) % 6];
 			profile->top_bytes[p * profile->top_count] = UINT64_MAX;
 		}
-		profile->top_peak_bytes[0] = UINT64_MAX;
+		profile->top[0].peak_bytes = UINT64_MAX;
 		free(draw("absurd", profile, &usual));
 	}
 	unmake(profile);
@@ -627,6 +669,7 @@ int main(void)
 	tcase_add_loop_test(pictures, every_run, 0, RUNS);
 	tcase_add_test(pictures, size_limit);
 	tcase_add_test(pictures, peaks_survive);
+	tcase_add_test(pictures, a_name_is_all_its_stacks);
 	tcase_add_test(pictures, hostile_names);
 	tcase_add_test(pictures, long_names);
 	tcase_add_test(pictures, options_are_kept);
