@@ -61,8 +61,11 @@ struct codec {
 	_Alignas(64) uint8_t workspace[ZSTD_WORKSPACE_BYTES];
 };
 
+/* One that is always there: under a tight RLIMIT_AS nothing can be mapped any more. */
+static struct codec first_codec;
+
 /* Idle codecs: taken by exchange, put back where a slot is empty. */
-static _Atomic(struct codec *) pool[POOL_SLOTS];
+static _Atomic(struct codec *) pool[POOL_SLOTS] = {&first_codec};
 
 static const uint8_t kind_class[TRACE_EVENT_KIND_MAX] = {
 #define KIND_CLASS(symbol, number, name, class, family) [number] = TRACE_CLASS_##class,
@@ -111,6 +114,8 @@ struct codec *encode_take(void)
 		if (!atomic_load_explicit(&pool[i], memory_order_relaxed))
 			continue;
 		codec = atomic_exchange_explicit(&pool[i], NULL, memory_order_acquire);
+		if (codec && !codec->zstd)
+			codec->zstd = zstd_new(codec);
 		if (codec)
 			return codec;
 	}
@@ -129,13 +134,18 @@ void encode_put(struct codec *codec)
 			&pool[i], &empty, codec, memory_order_release, memory_order_relaxed))
 			return;
 	}
-	pages_unmap(codec, sizeof(*codec));
+	if (codec != &first_codec)
+		pages_unmap(codec, sizeof(*codec));
 }
 
 void encode_forked(void)
 {
 	for (unsigned i = 0; i < POOL_SLOTS; i++)
 		atomic_store_explicit(&pool[i], NULL, memory_order_relaxed);
+	/* Whoever had it is not here; a flush left half-way begins its state afresh. */
+	first_codec.zstd = NULL;
+	first_codec.flush = FLUSHES_MAX; /* clears its tables before they are used */
+	atomic_store_explicit(&pool[0], &first_codec, memory_order_relaxed);
 }
 
 #define INLINE static inline __attribute__((always_inline))

@@ -41,6 +41,8 @@ void farewell_counts(void)
 	header->unwind_mismatches = sums.unwind.mismatches;
 	header->unwind_fallbacks = sums.unwind.fallbacks;
 	header->unwind_truncated = sums.unwind.truncated;
+	header->end_events = sums.events;
+	header->end_blocks = sums.acquired > sums.released ? sums.acquired - sums.released : 0;
 }
 
 /* "12.3 MB" to one decimal, in powers of 1024 as the other tools show them. */
@@ -63,20 +65,28 @@ static void add_bytes(struct text *text, uint64_t bytes)
 	text_add(text, units[unit]);
 }
 
+static void add_things(struct text *text, uint64_t count, const char *thing)
+{
+	text_add_count(text, count);
+	text_add(text, " ");
+	text_add(text, thing);
+	if (count != 1)
+		text_add(text, "s");
+}
+
 static void add_lost(struct text *text, uint64_t lost)
 {
 	if (!lost)
 		return;
 	text_add(text, "memprof: ");
-	text_add_count(text, lost);
-	text_add(text, " events could not be written and are missing\n");
+	add_things(text, lost, "event");
+	text_add(text, " lost: the report says so too\n");
 }
 
 void farewell_say(void)
 {
 	static bool said;
-	const struct trace_header *header = trace_file_header();
-	struct sums sums = sum_up();
+	struct trace_header *header = trace_file_header();
 	char buffer[2 * 4096 + 512];
 	struct text text;
 
@@ -87,15 +97,16 @@ void farewell_say(void)
 	text_add(&text, "memprof: recorded ");
 	text_add_printable(&text, trace_file_path());
 	text_add(&text, "\nmemprof: ");
-	text_add_count(&text, sums.events);
-	text_add(&text, " events, peak RSS ");
+	add_things(&text, header->end_events, "event");
+	text_add(&text, ", peak RSS ");
 	add_bytes(&text, header->peak_rss_bytes);
 	text_add(&text, ", ");
-	text_add_count(&text, sums.acquired > sums.released ? sums.acquired - sums.released : 0);
-	text_add(&text, " blocks live at end\n");
+	add_things(&text, header->end_blocks, "block");
+	text_add(&text, " live at end\n");
 	add_lost(&text, header->lost_events);
 	text_add(&text, "memprof: next: memprof-report ");
 	text_add_printable(&text, trace_file_path());
 	text_add(&text, "\n");
-	log_text(buffer, text_end(&text, buffer));
+	if (log_text(buffer, text_end(&text, buffer)))
+		__atomic_fetch_or(&header->flags, TRACE_FLAG_SAID, __ATOMIC_RELAXED);
 }

@@ -5,7 +5,7 @@
 #ifndef FAREWELL_H
 #define FAREWELL_H
 
-/* The unwinder's counters of all threads into the header. Other threads may still count. */
+/* Counters of all threads into the header. Other threads may still count. */
 void farewell_counts(void);
 
 /* The closing lines on stderr: file, events, peak, live at end, next command. Once a process. */

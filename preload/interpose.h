@@ -40,7 +40,7 @@ static inline void hook_acquired(struct thread *thread, uintptr_t frame, unsigne
 	thread_phase(frame);
 	if (block)
 		record_acquire(thread, kind, block, bytes, alignment_log2, origin);
-	else
+	else if (!thread->news)
 		record_failed(thread, kind, bytes, origin);
 	thread_leave();
 }

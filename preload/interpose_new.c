@@ -2,6 +2,10 @@
  * C++ operator new and delete, by their mangled names (Itanium C++ ABI). They forward, so that an
  * allocator whose new does not call malloc is seen, and so that new freed by free can be told.
  *
+ * A new handler is the program's own code, run inside the real function; so is what throws. Calls
+ * that arrive meanwhile are therefore recorded, and the last of them, if it is the malloc that made
+ * the block, is then given our name.
+ *
  * A throwing new leaves through us: this file is compiled with -fexceptions, and the failed call is
  * recorded on the way. The two functions of libgcc that takes are weak: in a program that has no
  * C++ they are not there and not needed, and libgcc is not added to it.
@@ -43,8 +47,23 @@ static void leave_by_exception(struct pending *pending)
 	if (!pending->thread)
 		return;
 	thread_phase(pending->frame);
-	record_failed(pending->thread, pending->kind, pending->bytes, pending->origin);
+	if (--pending->thread->news == 0)
+		record_failed(pending->thread, pending->kind, pending->bytes, pending->origin);
 	thread_leave();
+}
+
+static void finish(struct thread *thread, const struct pending *pending, const void *block,
+		   unsigned alignment_log2)
+{
+	if (!thread)
+		return;
+	thread->news--;
+	thread_phase(pending->frame);
+	if (block && record_relabel(thread, pending->kind, block, pending->bytes, alignment_log2))
+		thread_leave();
+	else
+		hook_acquired(thread, pending->frame, pending->kind, block, pending->bytes,
+			      alignment_log2, pending->origin);
 }
 
 /*
@@ -68,13 +87,14 @@ static void leave_by_exception(struct pending *pending)
                                                                                                    \
 		if (!real_ready())                                                                 \
 			return bootstrap_alloc(bytes, alignment);                                  \
-		thread = thread_enter(HOOK_FRAME | GUARD_OWN);                                     \
+		thread = thread_enter(HOOK_FRAME | GUARD_REAL);                                    \
+		if (thread)                                                                        \
+			thread->news++;                                                            \
 		pending.thread = thread;                                                           \
 		call = next(&kept, #symbol, __builtin_return_address(0));                          \
 		block = call ? call arguments : real.malloc(bytes);                                \
 		pending.thread = NULL;                                                             \
-		hook_acquired(thread, HOOK_FRAME, TRACE_EVENT_##kind_name, block, bytes,           \
-			      hook_log2(alignment), HOOK_ORIGIN);                                  \
+		finish(thread, &pending, block, hook_log2(alignment));                             \
 		return block;                                                                      \
 	}
 

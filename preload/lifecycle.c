@@ -284,7 +284,7 @@ static void flush_own(void)
 	if (!thread)
 		return;
 	record_resident(thread);
-	record_flush(thread);
+	record_flush_last(thread);
 	thread_leave();
 }
 
@@ -305,7 +305,8 @@ static void end_with(int status)
 	resident_final();
 	farewell_counts();
 	mark_end(TRACE_END_EXIT, status);
-	if (!forked)
+	/* Programs read what their children write: only the first of a family speaks. */
+	if (!forked && !process_is_recorded(process.parent))
 		farewell_say();
 }
 

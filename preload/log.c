@@ -102,17 +102,16 @@ void log_init(bool quiet)
 	log_known = stderr_identity(&log_device, &log_inode);
 }
 
-void log_text(const char *text, size_t bytes)
+bool log_text(const char *text, size_t bytes)
 {
 	dev_t device;
 	ino_t inode;
 
 	if (log_quiet || !log_known || !stderr_identity(&device, &inode))
-		return;
-	if (device != log_device || inode != log_inode)
-		return;
-	if (stderr_takes_text())
-		SYS3(write, 2, text, bytes);
+		return false;
+	if (device != log_device || inode != log_inode || !stderr_takes_text())
+		return false;
+	return SYS3(write, 2, text, bytes) == (long)bytes;
 }
 
 void log_line(const char *message)

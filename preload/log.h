@@ -33,7 +33,7 @@ void log_init(bool quiet);
 /* One line: "memprof: " and the message, at most 1,000 bytes. Signal-safe; errno untouched. */
 void log_line(const char *message);
 
-/* Text as it is, which the caller has ended with a newline. */
-void log_text(const char *text, size_t bytes);
+/* Text as it is, which the caller has ended with a newline. Whether it could be written. */
+bool log_text(const char *text, size_t bytes);
 
 #endif

@@ -107,3 +107,32 @@ void process_read(struct process *process)
 	process->cmdline_bytes =
 	    read_file("/proc/self/cmdline", process->cmdline, sizeof(process->cmdline));
 }
+
+bool process_is_recorded(pid_t pid)
+{
+	static const char wanted[] = "/libmemprof.so";
+	char path[32], maps[2048 + sizeof(wanted)];
+	struct text text;
+	size_t kept = 0;
+	bool found = false;
+	long fd, got;
+
+	text_init(&text, path, sizeof(path));
+	text_add(&text, "/proc/");
+	text_add_number(&text, (uint64_t)pid);
+	text_add(&text, "/maps");
+	text_end(&text, path);
+	fd = SYS4(openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	while (!found && (got = SYS3(read, fd, maps + kept, sizeof(maps) - kept)) > 0) {
+		found = memmem(maps, kept + (size_t)got, wanted, sizeof(wanted) - 1);
+		/* The name may lie across two reads. */
+		kept += (size_t)got;
+		got = (long)(kept < sizeof(wanted) ? kept : sizeof(wanted));
+		memmove(maps, maps + kept - (size_t)got, (size_t)got);
+		kept = (size_t)got;
+	}
+	SYS1(close, fd);
+	return found;
+}

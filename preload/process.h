@@ -30,4 +30,7 @@ void process_read(struct process *process);
 /* Start time of process `pid`, as above; 0 when there is none. */
 uint64_t process_start(pid_t pid);
 
+/* Whether process `pid` has this library loaded, as far as /proc tells. */
+bool process_is_recorded(pid_t pid);
+
 #endif

@@ -103,6 +103,24 @@ void record_acquire(struct thread *thread, unsigned kind, const void *address, s
 	thread->acquired++;
 }
 
+bool record_relabel(struct thread *thread, unsigned kind, const void *address, size_t bytes,
+		    unsigned alignment_log2)
+{
+	uint64_t *end = thread->ring.next, *at;
+
+	/* A sample may have followed. */
+	if (ring_used(&thread->ring) >= 6 && (end[-2] & 0xff) == TRACE_EVENT_RSS)
+		end -= 2;
+	at = end - 4;
+	if (at < thread->ring.data || (at[0] & 0xff) > TRACE_EVENT_NEW_ARRAY ||
+	    event_words(at[0]) != 4 || at[1] != (uintptr_t)address)
+		return false;
+	at[2] = bytes;
+	at[3] = (uint32_t)at[3] | (uint64_t)alignment_log2 << 32;
+	at[0] = (at[0] & ~0xffULL) | kind;
+	return true;
+}
+
 void record_failed(struct thread *thread, unsigned kind, size_t bytes,
 		   const struct unwind_origin *origin)
 {
@@ -224,7 +242,7 @@ void record_recover(struct thread *thread)
 	thread->ring_events = events;
 }
 
-static void flush(struct thread *thread)
+static void flush(struct thread *thread, bool need_room)
 {
 	struct ring *ring = &thread->ring;
 	size_t words = ring_used(ring);
@@ -239,6 +257,7 @@ static void flush(struct thread *thread)
 	};
 	struct codec *codec;
 	struct iovec pieces[2] = {{&head, sizeof(head)}, {NULL, 0}};
+	bool written;
 
 	if (!words)
 		return;
@@ -250,10 +269,13 @@ static void flush(struct thread *thread)
 		pieces[1].iov_base =
 		    (void *)encode_words(codec, ring->data, words, tick_shift(&head.clock),
 					 settings.compress, &head, &pieces[1].iov_len);
-	if (!codec || trace_file_append(TRACE_SEGMENT_EVENTS, ring->index, pieces, 2) < 0)
-		give_up(thread);
+	written = codec && trace_file_append(TRACE_SEGMENT_EVENTS, ring->index, pieces, 2) == 0;
 	if (codec)
 		encode_put(codec);
+	if (!written && !need_room)
+		return;
+	if (!written)
+		give_up(thread);
 	ring_release(ring, thread->ring_events);
 	thread->ring_events = 0;
 }
@@ -263,11 +285,21 @@ static void flush(struct thread *thread)
  * space would leave the events in both, and one that allocates would lose events for the whole
  * time.
  */
-void record_flush(struct thread *thread)
+static void flush_undisturbed(struct thread *thread, bool need_room)
 {
 	uint64_t all = UINT64_MAX, old = 0;
 
 	SYS4(rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof(all));
-	flush(thread);
+	flush(thread, need_room);
 	SYS4(rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
+}
+
+void record_flush(struct thread *thread)
+{
+	flush_undisturbed(thread, true);
+}
+
+void record_flush_last(struct thread *thread)
+{
+	flush_undisturbed(thread, false);
 }

@@ -42,6 +42,13 @@ void record_realloc(struct thread *thread, unsigned kind, const void *old, const
 /* A block given back by a call that acquired nothing after all: realloc(p, 0). */
 void record_release_at(struct thread *thread, unsigned kind, const void *address, uint64_t tick);
 
+/*
+ * Whether the thread's last event is the acquisition of `address`, by malloc or, inside new[], new:
+ * then that was the inner half of a call of `kind` for `bytes`, and now bears its name.
+ */
+bool record_relabel(struct thread *thread, unsigned kind, const void *address, size_t bytes,
+		    unsigned alignment_log2);
+
 /* A call of `kind` for `bytes` returned no block. */
 void record_failed(struct thread *thread, unsigned kind, size_t bytes,
 		   const struct unwind_origin *origin);
@@ -56,6 +63,9 @@ void record_remap(struct thread *thread, const void *old, size_t old_bytes, cons
 
 /* Turns what is in the ring into a segment of the file. By the ring's owner, or its heir. */
 void record_flush(struct thread *thread);
+
+/* The same where no more room is needed: what cannot be written stays in the ring, for readers. */
+void record_flush_last(struct thread *thread);
 
 /*
  * Makes the thread's ring whole again after an event or a flush was left half-way, by a longjmp out

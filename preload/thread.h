@@ -29,6 +29,7 @@ struct thread {
 	uint64_t acquired;    /* blocks got and given back by this thread, for the closing words */
 	uint64_t released;
 	uint64_t failed;
+	unsigned news;	 /* operator new under way: its own inner calls' failures are its one */
 	uint64_t lost;	 /* events of this ring that could not be recorded */
 	uint32_t serial; /* of the owner */
 	uint32_t tid;

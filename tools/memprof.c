@@ -75,6 +75,17 @@ static void tell_killed(const char *self, const char *name, const struct child *
 	print_next_command(self, trace->path);
 }
 
+/* For a program that closed its stderr before the recorder could speak, as coreutils do. */
+static void tell_ended(const char *self, const struct run_trace *trace)
+{
+	say("recorded %s", trace->path);
+	say("%llu event%s, peak RSS %.1f MiB, %llu block%s live at end",
+	    (unsigned long long)trace->events, trace->events == 1 ? "" : "s",
+	    (double)trace->peak_rss_bytes / (1 << 20), (unsigned long long)trace->blocks,
+	    trace->blocks == 1 ? "" : "s");
+	print_next_command(self, trace->path);
+}
+
 static void tell_no_trace(const char *name, const struct options *options)
 {
 	if (!options->start) {
@@ -96,8 +107,11 @@ static void after_run(const char *self, const char *name, const struct options *
 		tell_no_trace(name, options);
 		return;
 	}
-	if (!WIFSIGNALED(child->status) || trace.end != TRACE_END_NONE)
+	if (!WIFSIGNALED(child->status) || trace.end != TRACE_END_NONE) {
+		if (!options->quiet && !(trace.flags & TRACE_FLAG_SAID))
+			tell_ended(self, &trace);
 		return;
+	}
 	int error = run_trace_mark_signal(&trace, child, WTERMSIG(child->status));
 	if (error)
 		say("%s: cannot write down how the program ended: %s", trace.path,

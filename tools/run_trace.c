@@ -178,6 +178,10 @@ static void consider(const char *path, const struct child *child, struct run_tra
 	found->bytes = (uint64_t)status.st_blocks * 512;
 	found->end = header.end;
 	found->started_ns = header.start_realtime_ns;
+	found->flags = header.flags;
+	found->events = header.end_events;
+	found->blocks = header.end_blocks;
+	found->peak_rss_bytes = header.peak_rss_bytes;
 }
 
 bool run_trace_find(const char *pattern, const struct child *child, struct run_trace *found)

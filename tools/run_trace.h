@@ -20,9 +20,11 @@ bool run_trace_prepare(const char *pattern);
 
 struct run_trace {
 	char path[4096];
-	uint64_t bytes;	     /* disk space in use */
-	uint32_t end;	     /* enum trace_end */
-	uint64_t started_ns; /* start_realtime_ns of the header */
+	uint64_t bytes;				 /* disk space in use */
+	uint32_t end;				 /* enum trace_end */
+	uint64_t started_ns;			 /* start_realtime_ns of the header */
+	uint32_t flags;				 /* enum trace_flag */
+	uint64_t events, blocks, peak_rss_bytes; /* as the recorder counted them at the end */
 };
 
 /*

@@ -95,7 +95,10 @@ struct trace_header {
 	uint64_t unwind_fallbacks; /* stacks that needed the general unwinder */
 	uint64_t unwind_truncated; /* stacks cut at max_depth */
 	uint32_t flags;		   /* enum trace_flag */
-	uint32_t reserved1[17];
+	uint32_t reserved1;
+	uint64_t end_events; /* the recorder's own counts when `end` was written, for people: */
+	uint64_t end_blocks; /* blocks acquired less blocks released; the events are the truth */
+	uint32_t reserved2[12];
 	_Alignas(64) struct trace_region regions[TRACE_REGIONS];
 };
 
@@ -104,6 +107,7 @@ enum trace_flag {
 	TRACE_FLAG_DORMANT_START = 1, /* MEMPROF_START=0: blocks from before are foreign */
 	TRACE_FLAG_WRITE_FAILED = 2,  /* a segment could not be written; see lost_events */
 	TRACE_FLAG_NODES_FULL = 4,    /* no more stack nodes: later stacks are cut */
+	TRACE_FLAG_SAID = 8,	      /* the closing lines were written to stderr */
 };
 
 enum trace_segment_type {

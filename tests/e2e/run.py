@@ -28,10 +28,7 @@ SKIPPED = 77
 
 # Cases that are known to fail, with the reason; one that passes all the same is a failure too, so
 # that it leaves this list.
-KNOWN = {
-    "truth.new_handler": "calls made by a new handler run inside operator new's hook, where only "
-                         "the outermost call is recorded",
-}
+KNOWN = {}
 
 
 def run_case(name, build, source):

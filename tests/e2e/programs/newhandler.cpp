@@ -29,8 +29,7 @@ int main(int argc, char **argv)
 		try {
 			::operator delete(::operator new(enormous));
 		} catch (const std::bad_alloc &) {
-			/* the exception object was taken inside operator new, see news.cpp */
-			truth.foreign_frees++;
+			truth_library(TRUTH_EXCEPTION_BYTES(sizeof(std::bad_alloc)));
 		}
 		truth.failed++;
 		TRUTH_REQUIRE(!reserve);
