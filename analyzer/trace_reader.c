@@ -338,6 +338,34 @@ static int default_strings(struct trace_process_info *process)
 	return 0;
 }
 
+/*
+ * A library that was loaded as "./plug.so" is recorded so: it lies below the folder that the
+ * process started in, unless it went elsewhere since, which the build-id tells. What has no slash
+ * is no path: "[vdso]".
+ */
+static int absolute_paths(struct trace_reader *reader)
+{
+	const char *cwd = reader->process.cwd;
+
+	if (cwd[0] != '/')
+		return 0;
+	for (size_t i = 0; i < reader->module_count; i++) {
+		struct trace_module_info *info = &reader->modules[i];
+		const char *relative = info->path;
+		char *path;
+
+		if (relative[0] == '/' || strchr(relative, '/') == NULL)
+			continue;
+		while (strncmp(relative, "./", 2) == 0)
+			relative += 2;
+		if (asprintf(&path, "%s/%s", cwd[1] == '\0' ? "" : cwd, relative) < 0)
+			return -ENOMEM;
+		free(info->path);
+		info->path = path;
+	}
+	return 0;
+}
+
 /* What changes while recording goes on: looked at last, so that it covers what was indexed. */
 static void reread_header(struct trace_reader *reader)
 {
@@ -385,6 +413,8 @@ static int read_all(struct trace_reader *reader)
 	if (rc != 0)
 		return rc;
 	rc = default_strings(&reader->process);
+	if (rc == 0)
+		rc = absolute_paths(reader);
 	if (rc != 0)
 		return rc;
 	reread_header(reader);

@@ -112,6 +112,36 @@ START_TEST(index_of_a_sound_file)
 END_TEST
 
 /* Killed at each moment of a flush: nothing lost, nothing twice, no damage. */
+/* A library's path is as dlopen() got it; where the process was tells the rest. */
+START_TEST(relative_modules)
+{
+	static const char *const recorded[] = {"./plug.so", "../a/./b.so", "/x/c.so", "[vdso]",
+					       "linux-vdso.so.1"};
+	static const char *const expected[2][5] = {
+	    {"/home/me/plug.so", "/home/me/../a/./b.so", "/x/c.so", "[vdso]", "linux-vdso.so.1"},
+	    {"/plug.so", "/../a/./b.so", "/x/c.so", "[vdso]", "linux-vdso.so.1"}};
+
+	for (size_t i = 0; i < 3; i++) {
+		struct trace_builder *builder = trace_builder_new();
+		struct trace_reader *reader;
+
+		for (size_t j = 0; j < 5; j++)
+			trace_builder_module(builder, recorded[j], 0x1000 * (j + 1),
+					     0x1000 * (j + 2), 0, 0);
+		if (i < 2)
+			trace_builder_process(builder, "/bin/app", "app", 4, "somewhere",
+					      i == 0 ? "/home/me" : "/");
+		reader = open_builder(builder);
+		ck_assert_uint_eq(reader->module_count, 5);
+		for (size_t j = 0; j < 5; j++)
+			ck_assert_str_eq(reader->modules[j].path,
+					 i < 2 ? expected[i][j] : recorded[j]);
+		trace_reader_free(reader);
+		trace_builder_free(builder);
+	}
+}
+END_TEST
+
 START_TEST(killed_within_a_flush)
 {
 	static const int moments[] = {TRACE_BUILDER_FREE, TRACE_BUILDER_KEEP, TRACE_BUILDER_GARBLE,
@@ -487,6 +517,7 @@ int main(void)
 	tcase_add_test(tcase, told_losses_are_no_damage);
 	tcase_add_loop_test(tcase, every_cut, 0, 7);
 	tcase_add_test(tcase, a_cut_is_measured);
+	tcase_add_test(tcase, relative_modules);
 	tcase_add_loop_test(tcase, flipped_bytes, 1, 6);
 	tcase_add_test(tcase, header_damage_is_no_rejection);
 	tcase_add_test(tcase, newer_version);
