@@ -25,6 +25,7 @@
 struct code {
 	uint32_t first;
 	uint32_t count; /* 0: not resolved yet */
+	bool hidden;	/* of the recorder, which is no part of the program */
 };
 
 /* Memory that is freed all at once, the newest piece first in the list. */
@@ -263,6 +264,17 @@ static int add_symbols(struct site_stacks *stacks, size_t module, uint64_t offse
 	return rc;
 }
 
+/* Its hooks stand in the middle of a stack too: dlclose, and under what a signal interrupted. */
+static bool is_recorder(const char *path)
+{
+	static const char name[] = "libmemprof.so";
+	const char *slash = strrchr(path, '/');
+	const char *base = slash != NULL ? slash + 1 : path;
+
+	return strncmp(base, name, sizeof(name) - 1) == 0 &&
+	       (base[sizeof(name) - 1] == '\0' || base[sizeof(name) - 1] == '.');
+}
+
 static int resolve(struct site_stacks *stacks, const struct callstack_pc *pc, struct code *code)
 {
 	const struct trace_module_info *info;
@@ -277,6 +289,10 @@ static int resolve(struct site_stacks *stacks, const struct callstack_pc *pc, st
 		frame = make_frame(stacks, NULL, call);
 	} else {
 		info = module_map_get(stacks->modules, module);
+		if (is_recorder(info->path)) {
+			code->hidden = true;
+			return 0;
+		}
 		if (stacks->symbols) {
 			rc = add_symbols(stacks, module, call - info->head.bias);
 			code->count = (uint32_t)(stacks->frame_count - code->first);
@@ -338,9 +354,9 @@ static int append(struct site_stacks *stacks, const struct code *code)
 static int append_code(struct site_stacks *stacks, const struct callstack_pc *pc, uint32_t number)
 {
 	struct code *code = &stacks->codes[number];
-	int rc = code->count == 0 ? resolve(stacks, pc, code) : 0;
+	int rc = code->count == 0 && !code->hidden ? resolve(stacks, pc, code) : 0;
 
-	return rc == 0 ? append(stacks, code) : rc;
+	return rc == 0 && !code->hidden ? append(stacks, code) : rc;
 }
 
 /* Puts all frames of the site into `work`. */
@@ -363,13 +379,13 @@ static int gather(struct site_stacks *stacks, const struct callstack_table *call
 	}
 	callstack_codes(callstacks, site, stacks->site_codes);
 	stacks->work_count = 0;
-	if (depth == 0)
-		return append_code(stacks, &nowhere, (uint32_t)stacks->code_count - 1);
 	for (size_t i = 0; rc == 0 && i < depth; i++) {
 		uint32_t code = stacks->site_codes[i];
 
 		rc = append_code(stacks, &callstacks->codes[code], code);
 	}
+	if (rc == 0 && stacks->work_count == 0)
+		rc = append_code(stacks, &nowhere, (uint32_t)stacks->code_count - 1);
 	return rc;
 }
 

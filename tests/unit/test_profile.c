@@ -306,6 +306,41 @@ START_TEST(equal_looks_are_one_site)
 }
 END_TEST
 
+/* The recorder's own frames are never shown, wherever they stand. */
+START_TEST(the_recorder_is_not_in_stacks)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t ring = trace_builder_ring(builder, 0, 1024);
+	uint32_t node = 0;
+	struct profile *profile;
+	size_t whole, other;
+
+	trace_builder_module(builder, "/bin/app", 0x1000, 0x2000, 0x1000, 0);
+	trace_builder_module(builder, "/opt/lib/libmemprof.so.0", 0x3000, 0x4000, 0x3000, 0);
+	trace_builder_module(builder, "/lib/libmemprof.sound", 0x5000, 0x6000, 0x5000, 0);
+	trace_builder_acquire(builder, ring, 1, TRACE_EVENT_MALLOC, 0x10, 1,
+			      trace_builder_node(builder, 0, 0x3100));
+	for (size_t i = 0; i < 5; i++) {
+		static const uint64_t pcs[] = {0x1800, 0x3100, 0x5100, 0x3200, 0x3300};
+
+		node = trace_builder_node(builder, node, pcs[i]);
+	}
+	trace_builder_acquire(builder, ring, 2, TRACE_EVENT_MALLOC, 0x20, 2, node);
+	profile = load(builder, &plain);
+	assert_sound(profile);
+	assert_sums(profile);
+	ck_assert_uint_eq(profile->site_count, 2);
+	whole = profile->sites[0].bytes == 2 ? 0 : 1;
+	other = 1 - whole;
+	ck_assert_uint_eq(profile->sites[whole].stack.count, 2);
+	ck_assert_str_eq(profile->sites[whole].stack.frames[0]->module, "/lib/libmemprof.sound");
+	ck_assert_str_eq(profile->sites[whole].stack.frames[1]->module, "/bin/app");
+	ck_assert_uint_eq(profile->sites[other].stack.count, 1);
+	ck_assert_ptr_null(profile->sites[other].stack.frames[0]->module);
+	profile_free(profile);
+}
+END_TEST
+
 START_TEST(code_belongs_to_its_epoch)
 {
 	struct trace_builder *builder = trace_builder_new();
@@ -741,6 +776,7 @@ int main(void)
 	tcase_add_test(tcase, a_lost_free_is_a_loss);
 	tcase_add_test(tcase, maps_are_apart);
 	tcase_add_test(tcase, equal_looks_are_one_site);
+	tcase_add_test(tcase, the_recorder_is_not_in_stacks);
 	tcase_add_test(tcase, code_belongs_to_its_epoch);
 	tcase_add_loop_test(tcase, random_traces_equal_the_model, 1, 21);
 	tcase_add_loop_test(tcase, timeline_equals_the_model, 1, 6);
