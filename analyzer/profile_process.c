@@ -36,6 +36,9 @@ static char *join_arguments(const char *cmdline, size_t bytes)
 
 	for (size_t i = 0; i < bytes; i++)
 		arguments += cmdline[i] == '\0';
+	/* Programs that write a title over their arguments leave zeros behind it. */
+	while (bytes > 1 && cmdline[bytes - 1] == '\0' && cmdline[bytes - 2] == '\0')
+		bytes--;
 	text = malloc(bytes * 4 + arguments * 3 + 1);
 	if (text == NULL)
 		return NULL;

@@ -89,7 +89,8 @@ END_TEST
 
 START_TEST(process_is_told)
 {
-	static const char cmdline[] = "./app\0two words\0it's\0";
+	/* zeros at the end: what setproctitle() leaves */
+	static const char cmdline[] = "./app\0two words\0\0it's\0\0\0";
 	struct trace_builder *builder = trace_builder_new();
 	struct profile *profile;
 
@@ -100,7 +101,7 @@ START_TEST(process_is_told)
 	profile = load(builder, &plain);
 	ck_assert_uint_eq(profile->process.pid, 77);
 	ck_assert_str_eq(profile->process.exe, "/bin/app");
-	ck_assert_str_eq(profile->process.cmdline, "./app 'two words' 'it'\\''s'");
+	ck_assert_str_eq(profile->process.cmdline, "./app 'two words' '' 'it'\\''s'");
 	ck_assert_str_eq(profile->process.host, "host");
 	ck_assert_str_eq(profile->process.end, "signal");
 	ck_assert_int_eq(profile->process.end_status, 11);
