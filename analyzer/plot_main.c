@@ -6,6 +6,7 @@
  * the working directory, and its name is printed.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@
 #include "write_svg.h"
 #include "write_svg_sites.h"
 #include "writer.h"
+
+#define HEAP_STEP (16 << 20) /* bytes */
 
 #define CSV_POINTS   1000
 #define POINTS_MAX   1000000
@@ -283,7 +286,8 @@ int main(int argc, char **argv)
 
 	if (result != CLI_RUN)
 		return result;
-	signal(SIGPIPE, SIG_IGN); /* a closed pipe is then an error of write() */
+	mallopt(M_TOP_PAD, HEAP_STEP); /* a large trace grows the heap hundreds of times */
+	signal(SIGPIPE, SIG_IGN);      /* a closed pipe is then an error of write() */
 	wrong = check_numbers(&plot);
 	if (wrong)
 		cli_error(&command, "%s", wrong);

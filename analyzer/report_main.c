@@ -2,6 +2,7 @@
  * memprof-report: what a trace says about the heap, as text, JSON or folded stacks.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include "out.h"
 #include "profile.h"
 #include "writer.h"
+
+#define HEAP_STEP (16 << 20) /* bytes */
 
 #define CONDITIONS_MAX 16
 
@@ -237,7 +240,8 @@ int main(int argc, char **argv)
 
 	if (result != CLI_RUN)
 		return result;
-	signal(SIGPIPE, SIG_IGN); /* a closed pipe is then an error of write() */
+	mallopt(M_TOP_PAD, HEAP_STEP); /* a large trace grows the heap hundreds of times */
+	signal(SIGPIPE, SIG_IGN);      /* a closed pipe is then an error of write() */
 	if (report.sort >= 0) {
 		report.writer.sort = (enum ranking_metric)report.sort;
 		report.writer.sections |= sort_sections[report.sort];

@@ -187,7 +187,35 @@ def bindings(bench):
         check("libgcc_s" in whom, f"not bound to libgcc_s: {line.strip()}")
 
 
+def quiet_children(bench):
+    """Programs read what their children write: of a family only the first speaks, and each child's
+    trace is there all the same."""
+    script = "import subprocess; print(subprocess.run(['/bin/ls', '/nonexistent'], " \
+             "capture_output=True).stderr)"
+    argv = ["/usr/bin/python3", "-c", script]
+    bare = bench.run(argv)
+    run = bench.record(argv, env={"MEMPROF_QUIET": "0"})
+    equal("stdout", run.stdout, bare.stdout)
+    equal("closing lines", run.stderr.count(b"memprof: recorded "), 1)
+    equal("traces", len(run.traces), 2)
+
+
+def starved(bench):
+    """Nothing can be mapped any more (ulimit -v): what was recorded is in the trace all the same."""
+    script = "ulimit -v 120000; exec /usr/bin/python3 -c " \
+             "'x = [bytearray(1000000) for i in range(1000)]'"
+    run = bench.record(["/bin/sh", "-c", script])
+    equal("status", run.status, 1)
+    reports = [bench.read(trace) for trace in run.traces]
+    python = [r for r in reports if "python" in r["process"]["exe"]]
+    equal("traces of python", len(python), 1)
+    equal("lost_events", python[0]["totals"]["lost_events"], 0)
+    check(python[0]["totals"]["peak_bytes"] > 30000000, "the arrays are missing")
+
+
 CASES = {
+    "guest.quiet_children": quiet_children,
+    "guest.starved": starved,
     "guest.unseen": unseen,
     "guest.close_all": lambda b: descriptors(b, "close"),
     "guest.reopen_all": lambda b: descriptors(b, "reopen"),
