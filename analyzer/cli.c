@@ -347,12 +347,33 @@ static bool is_newer(const struct stat *a, const char *a_name, const struct stat
 	return strcmp(a_name, b_name) > 0;
 }
 
-int cli_newest_trace(const char *folder, char **path)
+/* The best by some measure so far; the name is empty at first. */
+struct found {
+	char name[NAME_MAX + 1];
+	struct stat status;
+};
+
+static void find(struct found *found, const char *name, const struct stat *status)
+{
+	found->status = *status;
+	snprintf(found->name, sizeof(found->name), "%s", name);
+}
+
+static char *join(const char *folder, const char *name)
+{
+	char *path;
+
+	if (!strcmp(folder, "."))
+		return strdup(name);
+	return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+int cli_newest_trace(const char *folder, char **path, char **largest_path)
 {
 	DIR *listing = opendir(folder);
-	struct stat status, newest_status = {0};
-	char newest[NAME_MAX + 1] = "";
+	struct found newest = {0}, largest = {0};
 	struct dirent *entry;
+	struct stat status;
 	int count = 0;
 
 	if (!listing)
@@ -361,37 +382,54 @@ int cli_newest_trace(const char *folder, char **path)
 		if (fnmatch(TRACE_PATTERN, entry->d_name, 0) ||
 		    fstatat(dirfd(listing), entry->d_name, &status, 0) || !S_ISREG(status.st_mode))
 			continue;
-		if (count++ == 0 || is_newer(&status, entry->d_name, &newest_status, newest)) {
-			newest_status = status;
-			snprintf(newest, sizeof(newest), "%s", entry->d_name);
-		}
+		if (count++ == 0 || is_newer(&status, entry->d_name, &newest.status, newest.name))
+			find(&newest, entry->d_name, &status);
+		if (count == 1 || status.st_size > largest.status.st_size)
+			find(&largest, entry->d_name, &status);
 	}
 	closedir(listing);
 	if (count == 0)
 		return 0;
-	if (!strcmp(folder, "."))
-		*path = strdup(newest);
-	else if (asprintf(path, "%s/%s", folder, newest) < 0)
-		*path = NULL;
+	*largest_path = NULL;
+	*path = join(folder, newest.name);
+	if (*path && newest.status.st_size < largest.status.st_size) {
+		*largest_path = join(folder, largest.name);
+		if (!*largest_path) {
+			free(*path);
+			*path = NULL;
+		}
+	}
 	return *path ? count : -ENOMEM;
 }
 
 char *cli_trace(const struct cli_command *command, const char *file)
 {
-	char *path = file ? strdup(file) : NULL;
+	char *path = file ? strdup(file) : NULL, *largest = NULL;
 	int count;
 
 	if (file)
 		return path;
-	count = cli_newest_trace(".", &path);
+	count = cli_newest_trace(".", &path, &largest);
 	if (count < 0)
 		cli_error(command, "cannot list this directory: %s", strerror(-count));
 	else if (count == 0)
 		cli_error(command, "no " TRACE_PATTERN
 				   " here: name a trace, or record one: memprof run PROGRAM");
 	else if (count > 1)
-		cli_error(command, "reading %s, the newest of %d traces here", path, count);
+		cli_error(command, "reading %s, the newest of %d%s%s", path, count,
+			  largest ? "; the largest is " : "", largest ? largest : "");
+	free(largest);
 	return count > 0 ? path : NULL;
+}
+
+void cli_check_sysroot(const struct cli_command *command, const char *sysroot)
+{
+	struct stat status;
+
+	if (!sysroot || (stat(sysroot, &status) == 0 && S_ISDIR(status.st_mode)))
+		return;
+	cli_error(command, "--sysroot: %s: there is no such folder: no symbols will be found",
+		  sysroot);
 }
 
 bool cli_same_file(const char *a, const char *b)

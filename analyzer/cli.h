@@ -64,15 +64,21 @@ void cli_error(const struct cli_command *command, const char *format, ...)
 
 /*
  * The newest memprof.*.bin of `folder` by time of modification, then by name. Returns how many
- * there are and, if any, sets *path to its path, which the caller frees; -errno on failure.
+ * there are and, if any, sets *path to its path and *largest to that of the largest, or to NULL
+ * when the newest is; the caller frees both. -errno on failure, which sets neither.
  */
-int cli_newest_trace(const char *folder, char **path);
+int cli_newest_trace(const char *folder, char **path, char **largest);
 
 /*
  * The trace to read: `file`, or the newest of the working directory, about which one line is said
- * when there are others. NULL after an error line; else the caller frees it.
+ * when there are others, with the largest by name: of a compiler's driver and the compiler the
+ * driver ends last. NULL after an error line; else the caller frees it.
  */
 char *cli_trace(const struct cli_command *command, const char *file);
+
+/* Says one line when there is no folder of that name, for nothing is found in it. NULL: not asked.
+ */
+void cli_check_sysroot(const struct cli_command *command, const char *sysroot);
 
 /* Whether both paths are one existing file: an output must never overwrite the trace it is of. */
 bool cli_same_file(const char *a, const char *b);

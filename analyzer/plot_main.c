@@ -27,6 +27,7 @@
 #define POINTS_MAX   1000000
 #define ZOOM_POINTS  4 /* times as many points are asked for when only part of the run is drawn */
 #define FORMAT_UNSET (-1)
+#define NUMBER_UNSET SIZE_MAX /* no option takes that */
 
 struct plot {
 	struct writer_options writer;
@@ -88,8 +89,8 @@ static const struct cli_option options[] = {
      AT(output), NULL, NULL},
     {"format", 'f', CLI_CHOICE, "FORMAT", "svg or csv, whatever FILE ends in", AT(format),
      format_choices, NULL},
-    {"top", 'n', CLI_NUMBER, "N", "sites stacked in the picture (8; at most 20)", AT(writer.top),
-     NULL, NULL},
+    {"top", 'n', CLI_NUMBER, "N", "sites stacked in the picture (8); 0: 20, the most",
+     AT(writer.top), NULL, NULL},
     {"by-stack", 0, CLI_FLAG, NULL, "every call stack by itself, not grouped by site",
      AT(writer.by_stack), NULL, NULL},
     {"title", 't', CLI_STRING, "TEXT", "title instead of the command line", AT(writer.title), NULL,
@@ -155,15 +156,29 @@ static const char *check_numbers(const struct plot *plot)
 {
 	if (plot->writer.top != WRITER_TOP_DEFAULT && plot->writer.top > SVG_TOP_MAX)
 		return "--top: at most 20 sites can be told apart";
-	if (plot->width && (plot->width < SVG_WIDTH_MIN || plot->width > SVG_SIZE_MAX))
+	if (plot->width != NUMBER_UNSET &&
+	    (plot->width < SVG_WIDTH_MIN || plot->width > SVG_SIZE_MAX))
 		return "--width: give 480 to 10000 pixels";
-	if (plot->height && (plot->height < SVG_HEIGHT_MIN || plot->height > SVG_SIZE_MAX))
+	if (plot->height != NUMBER_UNSET &&
+	    (plot->height < SVG_HEIGHT_MIN || plot->height > SVG_SIZE_MAX))
 		return "--height: give 320 to 10000 pixels";
-	if (plot->writer.points > POINTS_MAX)
-		return "--points: at most 1000000";
+	if (plot->writer.points != NUMBER_UNSET &&
+	    (plot->writer.points == 0 || plot->writer.points > POINTS_MAX))
+		return "--points: give 1 to 1000000";
 	if (plot->writer.to_s > 0 && plot->writer.to_s <= plot->writer.from_s)
 		return "--to: give a time after that of --from";
 	return NULL;
+}
+
+/* What was not given: 0 is the usual to all that follows. */
+static void set_usual(struct plot *plot)
+{
+	size_t *const numbers[] = {&plot->writer.points, &plot->width, &plot->height};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (*numbers[i] == NUMBER_UNSET)
+			*numbers[i] = 0;
+	}
 }
 
 /* What to ask of the analysis: names only for pictures, more points where a part is enlarged. */
@@ -279,7 +294,10 @@ static int run(const struct plot *plot, const char *path)
 
 int main(int argc, char **argv)
 {
-	struct plot plot = {.writer = {.top = WRITER_TOP_DEFAULT}, .format = FORMAT_UNSET};
+	struct plot plot = {.writer = {.top = WRITER_TOP_DEFAULT, .points = NUMBER_UNSET},
+			    .format = FORMAT_UNSET,
+			    .width = NUMBER_UNSET,
+			    .height = NUMBER_UNSET};
 	const char *file, *wrong;
 	char *path;
 	int result = cli_parse(&command, argc, argv, &plot, &file);
@@ -293,7 +311,9 @@ int main(int argc, char **argv)
 		cli_error(&command, "%s", wrong);
 	if (wrong || choose_format(&plot))
 		return CLI_UNUSABLE;
+	set_usual(&plot);
 	plan_load(&plot);
+	cli_check_sysroot(&command, plot.load.sysroot);
 	path = cli_trace(&command, file);
 	if (!path)
 		return CLI_UNUSABLE;

@@ -248,6 +248,7 @@ int main(int argc, char **argv)
 	}
 	report.writer.metric = (enum ranking_metric)report.metric;
 	report.load.symbols = !report.no_symbols;
+	cli_check_sysroot(&command, report.load.sysroot);
 	path = cli_trace(&command, file);
 	if (!path)
 		return CLI_UNUSABLE;

@@ -56,6 +56,13 @@ def newest(bench):
                      env={"MEMPROF_OUT": os.path.join(directory, "memprof.%e.%p.bin")})
     run = bench.run([bench.report_tool, "--format=json"], cwd=directory)
     equal("status", run.status, 0)
+    traces = sorted(os.listdir(directory))
+    names = [b"".join(word.encode() for word in traces if f".{program}." in word)
+             for program in ("mix", "stacks")]
+    sizes = [os.path.getsize(os.path.join(directory, name.decode())) for name in names]
+    largest = b"; the largest is " + names[0] if sizes[0] > sizes[1] else b""
+    equal("stderr", run.stderr,
+          b"memprof-report: reading " + names[1] + b", the newest of 2" + largest + b"\n")
     check(b'e2e/stacks"' in run.stdout, "the report is not of the newest trace")
     run = bench.run([bench.report_tool], cwd=bench.fresh("empty"))
     equal("status in an empty directory", run.status, 2)
@@ -85,6 +92,14 @@ def bad_input(bench):
     refused(bench, [bench.work], "a directory")
     refused(bench, ["--no-such-option", trace], "--no-such-option")
     refused(bench, ["--format=pdf", trace], "--format=pdf")
+    for number in ("--points=0", "--points=1000001", "--width=0", "--height=0", "--top=21"):
+        run = bench.run([os.path.join(bench.build, "bin", "memprof-plot"), number, trace])
+        equal(f"{number}: status", run.status, 2)
+        check(run.stderr.startswith(b"memprof-plot: --"), f"{number}: stderr is {run.stderr}")
+    run = bench.run([bench.report_tool, "--sysroot=/nonexistent", trace])
+    equal("--sysroot=/nonexistent: status", run.status, 0)
+    equal("--sysroot=/nonexistent: stderr", run.stderr, b"memprof-report: --sysroot: /nonexistent: "
+          b"there is no such folder: no symbols will be found\n")
     for length in (100, 4096, len(data) // 3, len(data) * 2 // 3, len(data) - 1000):
         path = os.path.join(bench.work, f"cut{length}")
         with open(path, "wb") as file:

@@ -251,16 +251,18 @@ static void touch(const char *folder, const char *name, long seconds)
 	close(fd);
 }
 
-static void check_newest(const char *folder, int count, const char *name)
+static void check_newest(const char *folder, int count, const char *name, const char *largest)
 {
-	char *path = NULL;
+	char *path = NULL, *largest_path = NULL;
 
-	ck_assert_int_eq(cli_newest_trace(folder, &path), count);
-	if (name) {
-		ck_assert_ptr_nonnull(path);
+	ck_assert_int_eq(cli_newest_trace(folder, &path, &largest_path), count);
+	if (name)
 		ck_assert_str_eq(path + strlen(folder) + 1, name);
-	}
+	ck_assert_int_eq(largest_path != NULL, largest != NULL);
+	if (largest)
+		ck_assert_str_eq(largest_path + strlen(folder) + 1, largest);
 	free(path);
+	free(largest_path);
 }
 
 START_TEST(test_newest_trace)
@@ -268,17 +270,21 @@ START_TEST(test_newest_trace)
 	char folder[] = "/tmp/memprof-test-cli-XXXXXX", line[600];
 
 	ck_assert_ptr_nonnull(mkdtemp(folder));
-	check_newest(folder, 0, NULL);
+	check_newest(folder, 0, NULL, NULL);
 	touch(folder, "memprof.a.1.bin", 2000);
 	touch(folder, "memprof.b.2.bin", 1000);
 	touch(folder, "memprof.c.3.bin.old", 9000);
 	touch(folder, "other.bin", 9000);
 	snprintf(line, sizeof(line), "%s/memprof.folder.bin", folder);
 	ck_assert_int_eq(mkdir(line, 0700), 0);
-	check_newest(folder, 2, "memprof.a.1.bin");
+	check_newest(folder, 2, "memprof.a.1.bin", NULL);
+	snprintf(line, sizeof(line), "%s/memprof.b.2.bin", folder);
+	ck_assert_int_eq(truncate(line, 5), 0);
+	touch(folder, "memprof.b.2.bin", 1000);
+	check_newest(folder, 2, "memprof.a.1.bin", "memprof.b.2.bin");
 	touch(folder, "memprof.b.2.bin", 2000); /* as old: the names decide */
-	check_newest(folder, 2, "memprof.b.2.bin");
-	ck_assert_int_eq(cli_newest_trace("/nonexistent", NULL), -ENOENT);
+	check_newest(folder, 2, "memprof.b.2.bin", NULL);
+	ck_assert_int_eq(cli_newest_trace("/nonexistent", NULL, NULL), -ENOENT);
 	snprintf(line, sizeof(line), "rm -r %s", folder);
 	ck_assert_int_eq(system(line), 0);
 }
