@@ -13,7 +13,50 @@ void agg_maps_init(struct agg_maps *agg, uint32_t page_size)
 void agg_maps_fini(struct agg_maps *agg)
 {
 	free(agg->live);
+	free(agg->sites);
 	agg->live = NULL;
+	agg->sites = NULL;
+}
+
+/* The figures of a site, to be changed: first those of the peak are saved. */
+static struct agg_map_site *touch(struct agg_maps *agg, uint32_t number)
+{
+	struct agg_map_site *site = &agg->sites[number];
+
+	if (site->peak != agg->peaks) {
+		site->peak_bytes = site->live_bytes;
+		site->peak_pieces = site->live_pieces;
+		site->peak = agg->peaks;
+	}
+	return site;
+}
+
+static int reserve_site(struct agg_maps *agg, uint32_t number)
+{
+	size_t count = agg->site_count;
+	void *larger;
+
+	if (number < count)
+		return 0;
+	count = number + (size_t)1 > count * 2 ? number + (size_t)1 : count * 2;
+	larger = reallocarray(agg->sites, count, sizeof(*agg->sites));
+	if (larger == NULL)
+		return -ENOMEM;
+	agg->sites = larger;
+	memset(agg->sites + agg->site_count, 0, (count - agg->site_count) * sizeof(*agg->sites));
+	agg->site_count = count;
+	return 0;
+}
+
+/* Bytes of an interval are gone, and the whole of it when `pieces` is 1. */
+static void release(struct agg_maps *agg, const struct agg_map *from, uint64_t bytes,
+		    uint64_t pieces)
+{
+	struct agg_map_site *site = touch(agg, from->site);
+
+	site->live_bytes -= bytes;
+	site->live_pieces -= pieces;
+	agg->live_bytes -= bytes;
 }
 
 /* First interval that ends after `address`. */
@@ -32,7 +75,7 @@ static size_t find(const struct agg_maps *agg, uint64_t address)
 	return low;
 }
 
-static int insert(struct agg_maps *agg, size_t at, uint64_t start, uint64_t end)
+static int insert(struct agg_maps *agg, size_t at, uint64_t start, uint64_t end, uint32_t site)
 {
 	if (agg->count == agg->capacity) {
 		size_t capacity = agg->capacity == 0 ? 64 : agg->capacity * 2;
@@ -44,8 +87,9 @@ static int insert(struct agg_maps *agg, size_t at, uint64_t start, uint64_t end)
 		agg->capacity = capacity;
 	}
 	memmove(&agg->live[at + 1], &agg->live[at], (agg->count - at) * sizeof(*agg->live));
-	agg->live[at] = (struct agg_map){.start = start, .end = end};
+	agg->live[at] = (struct agg_map){.start = start, .end = end, .site = site};
 	agg->count++;
+	touch(agg, site)->live_pieces++;
 	return 0;
 }
 
@@ -61,20 +105,21 @@ static int cut(struct agg_maps *agg, uint64_t start, uint64_t end)
 	if (first == agg->count || agg->live[first].start >= end)
 		return 0;
 	if (agg->live[first].start < start) {
-		uint64_t old_end = agg->live[first].end;
+		struct agg_map *map = &agg->live[first];
+		uint64_t old_end = map->end;
 
-		agg->live[first].end = start;
+		map->end = start;
 		if (old_end > end) {
-			agg->live_bytes -= end - start;
-			return insert(agg, first + 1, end, old_end);
+			release(agg, map, end - start, 0);
+			return insert(agg, first + 1, end, old_end, map->site);
 		}
-		agg->live_bytes -= old_end - start;
+		release(agg, map, old_end - start, 0);
 		first++;
 	}
 	for (last = first; last < agg->count && agg->live[last].end <= end; last++)
-		agg->live_bytes -= agg->live[last].end - agg->live[last].start;
+		release(agg, &agg->live[last], agg->live[last].end - agg->live[last].start, 1);
 	if (last < agg->count && agg->live[last].start < end) {
-		agg->live_bytes -= end - agg->live[last].start;
+		release(agg, &agg->live[last], end - agg->live[last].start, 0);
 		agg->live[last].start = end;
 	}
 	memmove(&agg->live[first], &agg->live[last], (agg->count - last) * sizeof(*agg->live));
@@ -82,25 +127,40 @@ static int cut(struct agg_maps *agg, uint64_t start, uint64_t end)
 	return 0;
 }
 
-static int map(struct agg_maps *agg, uint64_t start, uint64_t bytes)
+static int map(struct agg_maps *agg, uint64_t start, uint64_t bytes, uint32_t number)
 {
 	uint64_t end = end_of(start, bytes);
+	struct agg_map_site *site;
 	int rc;
 
 	if (start == end)
 		return 0;
+	rc = reserve_site(agg, number);
 	/* MAP_FIXED takes the place of what was there. */
-	rc = cut(agg, start, end);
 	if (rc == 0)
-		rc = insert(agg, find(agg, start), start, end);
+		rc = cut(agg, start, end);
+	if (rc == 0)
+		rc = insert(agg, find(agg, start), start, end, number);
 	if (rc != 0)
 		return rc;
+	site = touch(agg, number);
+	site->maps++;
+	site->bytes += end - start;
+	site->live_bytes += end - start;
 	agg->maps++;
 	agg->bytes += end - start;
 	agg->live_bytes += end - start;
-	if (agg->live_bytes > agg->peak_bytes)
+	if (agg->live_bytes > agg->peak_bytes) {
 		agg->peak_bytes = agg->live_bytes;
+		agg->peaks++;
+	}
 	return 0;
+}
+
+void agg_maps_finish(struct agg_maps *agg)
+{
+	for (size_t i = 0; i < agg->site_count; i++)
+		touch(agg, (uint32_t)i);
 }
 
 int agg_maps_changes(struct agg_maps *agg, const struct replay_batch *batch)
@@ -113,7 +173,7 @@ int agg_maps_changes(struct agg_maps *agg, const struct replay_batch *batch)
 		int rc = 0;
 
 		if (change->op == REPLAY_MAP) {
-			rc = map(agg, change->address, change->bytes);
+			rc = map(agg, change->address, change->bytes, change->site);
 		} else if (change->op == REPLAY_UNMAP) {
 			end = end_of(change->address, change->bytes);
 			if (end <= UINT64_MAX - agg->page_size)

@@ -9,6 +9,7 @@
 #include "agg_sites.h"
 #include "agg_timeline.h"
 #include "callstack.h"
+#include "profile_maps.h"
 #include "profile_process.h"
 #include "profile_top.h"
 #include "replay.h"
@@ -119,6 +120,7 @@ static int first_pass(struct analysis *analysis)
 	if (rc != 0)
 		return rc;
 	agg_sites_finish(&analysis->sites, &analysis->totals);
+	agg_maps_finish(&analysis->maps);
 	agg_timeline_finish(&analysis->timeline);
 	return agg_leaks_finish(&analysis->leaks, &analysis->sites);
 }
@@ -170,7 +172,6 @@ static int number_sites(struct analysis *analysis, struct site_stacks *stacks)
 		if (rc != 0)
 			return rc;
 	}
-	site_stacks_finish(stacks);
 	return 0;
 }
 
@@ -185,7 +186,12 @@ static int build_sites(struct analysis *analysis, struct loaded *loaded)
 	rc = number_sites(analysis, loaded->stacks);
 	if (rc != 0)
 		return rc;
+	/* Those of the mappings are numbered behind and are no sites of the heap. */
 	profile->site_count = site_stacks_count(loaded->stacks);
+	rc = profile_maps_init(profile, &analysis->maps, &analysis->callstacks, loaded->stacks);
+	if (rc != 0)
+		return rc;
+	site_stacks_finish(loaded->stacks);
 	profile->sites = calloc(profile->site_count + 1, sizeof(*profile->sites));
 	if (profile->sites == NULL)
 		return -ENOMEM;
@@ -424,6 +430,7 @@ void profile_free(struct profile *profile)
 		return;
 	profile_process_fini(&profile->process);
 	free(profile->sites);
+	free(profile->map_sites);
 	free(profile->points);
 	free(profile->top);
 	free(profile->top_bytes);

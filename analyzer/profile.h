@@ -123,6 +123,12 @@ struct profile {
 	struct profile_damage damage;
 	struct profile_site *sites; /* unsorted */
 	size_t site_count;
+	/*
+	 * Who made the program's own mappings, summing to the map totals: allocations are calls
+	 * that mapped, blocks the separate pieces mapped; of the rest only bytes have a meaning.
+	 */
+	struct profile_site *map_sites; /* unsorted */
+	size_t map_site_count;
 	struct profile_point *points; /* in order of time; may be empty */
 	size_t point_count;
 	struct profile_top *top; /* what held most at the peak, largest first */

@@ -63,6 +63,15 @@ void text_site_name(struct text *text, const struct profile_stack *stack, size_t
 /* The best groups by a metric with their figures and stacks; leaves out those without any. */
 int text_sites(struct text *text, enum ranking_metric metric);
 
+/* The sites that held most in mappings of their own when those were at their highest. */
+int text_map_sites(struct text *text);
+
+/*
+ * A profile of the mappings as if they were the heap, for what ranks and groups sites. A view into
+ * `profile`.
+ */
+struct profile text_map_profile(const struct profile *profile);
+
 /* ---- text_verdict.c ---- */
 
 /* "very likely" and so on, of ranking_suspicion(). */

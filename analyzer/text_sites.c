@@ -161,3 +161,25 @@ int text_sites(struct text *text, enum ranking_metric metric)
 	groups_fini(&groups);
 	return 0;
 }
+
+struct profile text_map_profile(const struct profile *profile)
+{
+	return (struct profile){
+	    .process = profile->process,
+	    .totals = {.allocations = profile->totals.maps,
+		       .bytes_allocated = profile->totals.map_bytes,
+		       .peak_bytes = profile->totals.map_peak_bytes,
+		       .live_bytes_end = profile->totals.map_live_bytes_end},
+	    .sites = profile->map_sites,
+	    .site_count = profile->map_site_count,
+	};
+}
+
+int text_map_sites(struct text *text)
+{
+	struct profile maps = text_map_profile(text->profile);
+	struct text of_maps = *text;
+
+	of_maps.profile = &maps;
+	return text_sites(&of_maps, RANKING_PEAK);
+}

@@ -13,7 +13,8 @@
 
 /* When leaks or churn come before the peak in the one line that says what to look at. */
 #define LEAK_LEAST_BYTES   (64 * 1024)
-#define LEAK_LEAST_PERCENT 5 /* of the peak, however few bytes */
+#define LEAK_LEAST_PERCENT 5		 /* of the peak, however few bytes */
+#define MAPS_LEAST_BYTES   (1024 * 1024) /* less, as of a thread's stack, is nobody's question */
 #define CHURN_LEAST	   100000
 #define CHURN_PERCENT	   50
 
@@ -150,11 +151,12 @@ static void say_leaks(struct text *text, const struct leaks *leaks)
 		out_printf(out, "; %s set up at start and kept", OUT_BYTES(leaks->startup_bytes));
 }
 
-/* Says "TITLE: N % WHAT LINK NAME" of the best group by a metric. */
-static int say_best(struct text *text, enum ranking_metric metric, uint64_t whole)
+/* Says "TITLE: N % WHAT LINK NAME" of the best group of a profile by a metric. */
+static int say_best(struct text *text, const struct profile *profile, enum ranking_metric metric,
+		    uint64_t whole)
 {
 	struct groups groups;
-	int result = groups_init(&groups, text->profile, metric, false);
+	int result = groups_init(&groups, profile, metric, false);
 
 	if (result)
 		return result;
@@ -164,12 +166,27 @@ static int say_best(struct text *text, enum ranking_metric metric, uint64_t whol
 
 		if (metric == RANKING_TEMPORARY)
 			out_printf(text->out, "; %s of them in ", OUT_PERCENT(value, whole));
+		else if (profile != text->profile)
+			out_printf(text->out, ": %s in ", OUT_PERCENT(value, whole));
 		else
 			out_printf(text->out, "Peak: %s in ", OUT_PERCENT(value, whole));
 		text_site_name(text, &best->stack, text->columns - 20);
 	}
 	groups_fini(&groups);
 	return 0;
+}
+
+/*
+ * Memory that the program maps itself is no part of the heap; where it is more, the heap is not
+ * what to look at.
+ */
+static int say_maps(struct text *text)
+{
+	struct profile maps = text_map_profile(text->profile);
+
+	out_printf(text->out, "Own mappings: %s at most, more than the heap",
+		   OUT_BYTES(maps.totals.peak_bytes));
+	return say_best(text, &maps, RANKING_PEAK, maps.totals.peak_bytes);
 }
 
 int text_verdict(struct text *text)
@@ -184,7 +201,10 @@ int text_verdict(struct text *text)
 	count_leaks(&groups, &leaks);
 	groups_fini(&groups);
 	text_style(text, TEXT_BOLD);
-	if (totals->allocations == 0) {
+	if (totals->map_peak_bytes > totals->peak_bytes &&
+	    totals->map_peak_bytes >= MAPS_LEAST_BYTES && !leaks_matter(text, &leaks)) {
+		result = say_maps(text);
+	} else if (totals->allocations == 0) {
 		out_text(text->out, !nothing_lost(text->profile)
 					? "Nothing that could be read tells of an allocation"
 					: "No allocation was seen: the program may be static or "
@@ -195,9 +215,9 @@ int text_verdict(struct text *text)
 		   totals->temporary / CHURN_PERCENT >= totals->allocations / 100) {
 		out_printf(text->out, "Churn: %s of all allocations were temporary",
 			   OUT_PERCENT(totals->temporary, totals->allocations));
-		result = say_best(text, RANKING_TEMPORARY, totals->temporary);
+		result = say_best(text, text->profile, RANKING_TEMPORARY, totals->temporary);
 	} else {
-		result = say_best(text, RANKING_PEAK, totals->peak_bytes);
+		result = say_best(text, text->profile, RANKING_PEAK, totals->peak_bytes);
 	}
 	text_style(text, TEXT_PLAIN);
 	out_char(text->out, '\n');

@@ -71,11 +71,9 @@ static void write_figures(struct out *out, const struct profile_site *site)
 			   (unsigned long long)*site_figure(site, i));
 }
 
-static void write_site(struct out *out, const struct writer_options *options,
-		       const struct profile_site *site)
+static void write_stack(struct out *out, const struct writer_options *options,
+			const struct profile_stack *stack)
 {
-	const struct profile_stack *stack = &site->stack;
-
 	out_text(out, "    {\"stack\":[");
 	for (size_t i = 0; i < stack->count; i++) {
 		if (i)
@@ -84,6 +82,12 @@ static void write_site(struct out *out, const struct writer_options *options,
 	}
 	out_printf(out, "],\"site_frame\":%zu,\"truncated\":%s", stack->site_frame,
 		   stack->truncated ? "true" : "false");
+}
+
+static void write_site(struct out *out, const struct writer_options *options,
+		       const struct profile_site *site)
+{
+	write_stack(out, options, &site->stack);
 	write_figures(out, site);
 	out_text(out, ",\"first_s\":");
 	write_seconds(out, site->first_s);
@@ -93,6 +97,34 @@ static void write_site(struct out *out, const struct writer_options *options,
 	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++)
 		out_printf(out, "%s%llu", i ? "," : "", (unsigned long long)site->trend_bytes[i]);
 	out_printf(out, "],\"verdict\":\"%s\"}", verdict_names[site->verdict]);
+}
+
+/* Those of the program's own mappings, largest at their peak first. */
+static int write_map_sites(struct out *out, const struct writer_options *options,
+			   const struct profile *profile)
+{
+	struct profile maps = {.sites = profile->map_sites, .site_count = profile->map_site_count};
+	uint32_t *order = ranking_sort(&maps, RANKING_PEAK);
+
+	if (!order)
+		return -ENOMEM;
+	out_text(out, "  \"map_sites\": [");
+	for (size_t i = 0; i < maps.site_count && !out_error(out); i++) {
+		const struct profile_site *site = &maps.sites[order[i]];
+
+		out_text(out, i ? ",\n" : "\n");
+		write_stack(out, options, &site->stack);
+		out_printf(
+		    out,
+		    ",\"maps\":%llu,\"bytes\":%llu,\"peak_bytes\":%llu,\"peak_pieces\":%llu,"
+		    "\"live_bytes\":%llu,\"live_pieces\":%llu}",
+		    (unsigned long long)site->allocations, (unsigned long long)site->bytes,
+		    (unsigned long long)site->peak_bytes, (unsigned long long)site->peak_blocks,
+		    (unsigned long long)site->live_bytes, (unsigned long long)site->live_blocks);
+	}
+	out_text(out, maps.site_count ? "\n  ],\n" : "],\n");
+	free(order);
+	return 0;
 }
 
 /* The sites that are not listed, as one, so that the sums stay exact. */
@@ -199,6 +231,10 @@ static int write_json(const struct profile *profile, const struct writer_options
 	write_process(out, options, &profile->process);
 	write_totals(out, &profile->totals);
 	write_health(out, profile);
+	if (write_map_sites(out, options, profile)) {
+		free(order);
+		return -ENOMEM;
+	}
 	out_printf(out, "  \"site_count\": %zu,\n  \"sites\": [", profile->site_count);
 	for (size_t i = 0; i < listed && !out_error(out); i++) {
 		out_text(out, i ? ",\n" : "\n");

@@ -211,7 +211,7 @@ static int maps_section(struct text *text)
 	out_printf(text->out, ": %s anonymous mmap%s of %s, %s at most, %s at the end\n",
 		   OUT_COUNT(totals->maps), plural(totals->maps), OUT_BYTES(totals->map_bytes),
 		   OUT_BYTES(totals->map_peak_bytes), OUT_BYTES(totals->map_live_bytes_end));
-	return 0;
+	return text_map_sites(text);
 }
 
 /* A line of the warnings; the first brings the title. */

@@ -70,6 +70,17 @@ static void assert_sums(const struct profile *profile)
 	ck_assert_uint_eq(sum.failed, profile->totals.failed);
 	ck_assert_uint_eq(profile->totals.allocations - profile->totals.frees,
 			  profile->totals.live_blocks_end);
+	sum = (struct profile_site){0};
+	for (size_t i = 0; i < profile->map_site_count; i++) {
+		sum.allocations += profile->map_sites[i].allocations;
+		sum.bytes += profile->map_sites[i].bytes;
+		sum.peak_bytes += profile->map_sites[i].peak_bytes;
+		sum.live_bytes += profile->map_sites[i].live_bytes;
+	}
+	ck_assert_uint_eq(sum.allocations, profile->totals.maps);
+	ck_assert_uint_eq(sum.bytes, profile->totals.map_bytes);
+	ck_assert_uint_eq(sum.peak_bytes, profile->totals.map_peak_bytes);
+	ck_assert_uint_eq(sum.live_bytes, profile->totals.map_live_bytes_end);
 }
 
 START_TEST(nothing_recorded)
@@ -251,7 +262,9 @@ START_TEST(maps_are_apart)
 {
 	struct trace_builder *builder = trace_builder_new();
 	uint32_t ring = trace_builder_ring(builder, 0, 1024);
-	uint64_t map[] = {1 << 8 | TRACE_EVENT_MMAP, 0x10000, 0x8000, 0};
+	uint64_t site = trace_builder_node(builder, 0, 0x5000);
+	const struct profile_site *first, *second;
+	uint64_t map[] = {1 << 8 | TRACE_EVENT_MMAP, 0x10000, 0x8000, site};
 	uint64_t middle[] = {2 << 8 | TRACE_EVENT_MUNMAP, 0x12000, 0x1001}; /* two pages */
 	uint64_t again[] = {3 << 8 | TRACE_EVENT_MMAP, 0x40000, 0x1000, 0};
 	uint64_t remap[] = {5 << 8 | TRACE_EVENT_MREMAP, 0x50000, 0x3000, 0, 0x40000, 4, 0x1000};
@@ -274,6 +287,24 @@ START_TEST(maps_are_apart)
 	ck_assert_uint_eq(profile->totals.map_bytes, 0xc000);
 	ck_assert_uint_eq(profile->totals.map_peak_bytes, 0x9000);
 	ck_assert_uint_eq(profile->totals.map_live_bytes_end, 0x2000);
+	/* At the peak: 0x8000 less two pages in two pieces, and 0x3000 in one. */
+	ck_assert_uint_eq(profile->site_count, 0);
+	ck_assert_uint_eq(profile->map_site_count, 2);
+	first = &profile->map_sites[profile->map_sites[0].allocations == 1 ? 0 : 1];
+	second = first == profile->map_sites ? first + 1 : profile->map_sites;
+	ck_assert_uint_eq(first->stack.frames[0]->offset, 0x4fff);
+	ck_assert_uint_eq(first->allocations, 1);
+	ck_assert_uint_eq(first->bytes, 0x8000);
+	ck_assert_uint_eq(first->peak_bytes, 0x6000);
+	ck_assert_uint_eq(first->peak_blocks, 2);
+	ck_assert_uint_eq(first->live_bytes, 0);
+	ck_assert_uint_eq(first->live_blocks, 0);
+	ck_assert_uint_eq(second->allocations, 2);
+	ck_assert_uint_eq(second->bytes, 0x4000);
+	ck_assert_uint_eq(second->peak_bytes, 0x3000);
+	ck_assert_uint_eq(second->peak_blocks, 1);
+	ck_assert_uint_eq(second->live_bytes, 0x2000);
+	ck_assert_uint_eq(second->live_blocks, 1);
 	profile_free(profile);
 }
 END_TEST

@@ -62,6 +62,7 @@ START_TEST(test_exact)
 	    "  \"unwind\": {\"checked\":0,\"mismatches\":0,\"fallbacks\":0,\"truncated\":0},\n"
 	    "  \"damage\": {\"bad_segments\":0,\"bad_bytes\":0,\"lost_events\":0,\"cut\":false,"
 	    "\"first\":null},\n"
+	    "  \"map_sites\": [],\n"
 	    "  \"site_count\": 4,\n"
 	    "  \"sites\": [\n"
 	    "    {\"stack\":[{\"function\":null,\"file\":null,\"line\":null,\"module\":"
@@ -120,6 +121,27 @@ START_TEST(test_sums)
 		ck_assert_int_eq(fed("jq -e '.sites | length > 0' >/dev/null", text), 0);
 		free(text);
 	}
+}
+END_TEST
+
+START_TEST(test_map_sites)
+{
+	struct profile_site maps[2] = {sites[1], sites[2]};
+	char *text;
+
+	maps[0].peak_bytes = 1000;
+	maps[1].peak_bytes = 3000;
+	maps[1].peak_blocks = 2;
+	profile.map_sites = maps;
+	profile.map_site_count = 2;
+	text = sample_written(&writer_json, &profile, &options);
+	ck_assert_int_eq(fed("jq -e '.map_sites | length == 2 and .[0].peak_bytes == 3000 and "
+			     ".[0].peak_pieces == 2 and .[0].stack[0].function == \"log_line\" and "
+			     ".[1].maps == 1 and .[1].peak_bytes == 1000 and .[1].site_frame == 1' "
+			     ">/dev/null",
+			     text),
+			 0);
+	free(text);
 }
 END_TEST
 
@@ -257,6 +279,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, NULL);
 	tcase_add_test(tests, test_exact);
 	tcase_add_test(tests, test_sums);
+	tcase_add_test(tests, test_map_sites);
 	tcase_add_test(tests, test_many_sites);
 	tcase_add_test(tests, test_empty);
 	tcase_add_test(tests, test_hostile_strings);

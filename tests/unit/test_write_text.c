@@ -347,6 +347,35 @@ START_TEST(test_without_names)
 }
 END_TEST
 
+/* Who mapped memory is listed; where that is more than the heap, it is said first. */
+START_TEST(test_own_mappings)
+{
+	static const struct profile_frame *const frames[] = {&sample_load, &sample_main};
+	struct profile_site maps[2] = {sites[1], sites[2]};
+
+	maps[0].stack = (struct profile_stack){frames, 2, 0, false};
+	maps[0].peak_bytes = 15 << 20;
+	maps[0].peak_blocks = 1;
+	maps[1].peak_bytes = 5 << 20;
+	maps[1].peak_blocks = 7;
+	profile.map_sites = maps;
+	profile.map_site_count = 2;
+	profile.totals.maps = 1;
+	profile.totals.map_bytes = profile.totals.map_peak_bytes = 20 << 20;
+	check_has("\nLeaks: 1 site very likely");
+	sites[2].verdict = VERDICT_IN_USE;
+	check_has("\nOwn mappings: 20.0 MiB at most, more than the heap: 75 % in load_table "
+		  "(db.c:120)\n");
+	options.sections = SECTION_MAPS;
+	check_has("\nOwn mappings: 1 anonymous mmap of 20.0 MiB, 20.0 MiB at most, 0 B at the end\n"
+		  "\n  1.    75 %    15.0 MiB  in 1 block\n        load_table  db.c:120\n"
+		  "        main        main.c:22\n"
+		  "\n  2.    25 %     5.0 MiB  in 7 blocks\n        log_line ");
+	profile.totals.map_peak_bytes = 8 << 20;
+	check_has("\nChurn: ");
+}
+END_TEST
+
 START_TEST(test_full_stacks)
 {
 	options.full_names = true;
@@ -490,6 +519,7 @@ int main(void)
 	tcase_add_test(tests, test_repeated_wrappers);
 	tcase_add_test(tests, test_nameless_run);
 	tcase_add_test(tests, test_without_names);
+	tcase_add_test(tests, test_own_mappings);
 	tcase_add_test(tests, test_full_stacks);
 	tcase_add_test(tests, test_full_names_are_not_padded);
 	tcase_add_test(tests, test_color);
