@@ -30,6 +30,12 @@
 #define MACHINE 183 /* EM_AARCH64 */
 #endif
 
+const struct thread_process thread_process = {
+    .start = lifecycle_start,
+    .forked = lifecycle_forked,
+    .disable = lifecycle_disable,
+};
+
 static const volatile uint32_t generation_off = GENERATION_OFF;
 
 static struct options options;

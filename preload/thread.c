@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "lifecycle.h"
 #include "pages.h"
 #include "record.h"
 #include "sys.h"
@@ -149,7 +148,7 @@ static struct thread *attach(struct thread_tls *tls)
 	if (!thread)
 		thread = make();
 	if (!thread) {
-		lifecycle_disable("no memory or disk space for another thread's ring");
+		thread_process.disable("no memory or disk space for another thread's ring");
 		return NULL;
 	}
 	take_ownership(thread);
@@ -219,9 +218,9 @@ static struct thread *current_thread(struct thread_tls *tls)
 	struct thread *thread;
 
 	if (generation == GENERATION_NEW)
-		lifecycle_start();
+		thread_process.start();
 	else if (generation == GENERATION_FORKED)
-		lifecycle_forked();
+		thread_process.forked();
 	generation = *thread_generation;
 	if (generation == GENERATION_OFF || generation == GENERATION_NEW)
 		return NULL;

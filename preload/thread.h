@@ -42,6 +42,16 @@ struct thread {
  */
 extern const volatile uint32_t *thread_generation;
 
+/* What the first event of a process or of a forked child sets off; lifecycle.c, above us, has it.
+ */
+struct thread_process {
+	void (*start)(void);
+	void (*forked)(void);
+	void (*disable)(const char *why);
+};
+
+extern const struct thread_process thread_process;
+
 struct thread *thread_enter_slowly(uintptr_t frame);
 
 /*

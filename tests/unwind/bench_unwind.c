@@ -55,7 +55,8 @@ __attribute__((noinline)) static void hook(void)
 	}
 SITE(0)
 SITE(1)
-SITE(2) SITE(3) SITE(4) SITE(5) SITE(6) SITE(7)
+SITE(2)
+SITE(3) SITE(4) SITE(5) SITE(6) SITE(7)
 
     static void (*const sites[])(void) = {site0, site1, site2, site3, site4, site5, site6, site7};
 
