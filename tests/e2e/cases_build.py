@@ -77,6 +77,9 @@ def include_graph(bench):
         for name in includes(path):
             if name == "interpose.h" and not re.match(r"interpose|control", base):
                 problems.append(f"{base} includes {name}: nobody includes the hooks")
+            if name == "lifecycle.h" and not base.startswith(("lifecycle", "interpose_", "start.",
+                                                              "control.")):
+                problems.append(f"{base} includes {name}: lifecycle stands above all but the hooks")
     check(not problems, "\n".join(problems))
 
 
