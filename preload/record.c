@@ -103,17 +103,23 @@ void record_acquire(struct thread *thread, unsigned kind, const void *address, s
 	thread->acquired++;
 }
 
+static bool is_acquisition(const struct ring *ring, const uint64_t *at, const void *address)
+{
+	return at >= ring->data && (at[0] & 0xff) <= TRACE_EVENT_NEW_ARRAY &&
+	       event_words(at[0]) == 4 && at[1] == (uintptr_t)address;
+}
+
 bool record_relabel(struct thread *thread, unsigned kind, const void *address, size_t bytes,
 		    unsigned alignment_log2)
 {
-	uint64_t *end = thread->ring.next, *at;
+	const struct ring *ring = &thread->ring;
+	uint64_t *at = ring->next - 4;
 
-	/* A sample may have followed. */
-	if (ring_used(&thread->ring) >= 6 && (end[-2] & 0xff) == TRACE_EVENT_RSS)
-		end -= 2;
-	at = end - 4;
-	if (at < thread->ring.data || (at[0] & 0xff) > TRACE_EVENT_NEW_ARRAY ||
-	    event_words(at[0]) != 4 || at[1] != (uintptr_t)address)
+	/* A sample of the resident size may have followed. */
+	if (!is_acquisition(ring, at, address))
+		at -= 2;
+	if (!is_acquisition(ring, at, address) ||
+	    (at != ring->next - 4 && (at[4] & 0xff) != TRACE_EVENT_RSS))
 		return false;
 	at[2] = bytes;
 	at[3] = (uint32_t)at[3] | (uint64_t)alignment_log2 << 32;

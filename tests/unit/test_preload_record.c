@@ -233,6 +233,35 @@ START_TEST(nested)
 }
 END_TEST
 
+/* The malloc inside operator new bears new's name, whatever its size and what came after it. */
+START_TEST(relabelled)
+{
+	static const struct unwind_origin origin = {.pc = 0x1000};
+	struct thread *thread = thread_enter(FRAME);
+	const uint64_t *at;
+
+	ck_assert_ptr_nonnull(thread);
+	for (size_t bytes = 0; bytes < 300; bytes++) {
+		void *block = (void *)(0x10000 + bytes * 16);
+
+		record_release(thread, TRACE_EVENT_FREE, block);
+		ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, block, bytes, 0));
+		record_acquire(thread, TRACE_EVENT_MALLOC, block, bytes, 0, &origin);
+		at = thread->ring.next - 4;
+		if (bytes % 2)
+			record_resident(thread);
+		ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, (char *)block + 1, bytes, 0));
+		ck_assert(record_relabel(thread, TRACE_EVENT_NEW, block, bytes + 1, 6));
+		ck_assert_uint_eq(at[0] & 0xff, TRACE_EVENT_NEW);
+		ck_assert_uint_eq(at[2], bytes + 1);
+		ck_assert_uint_eq(at[3] >> 32, 6);
+		ck_assert(record_relabel(thread, TRACE_EVENT_NEW_ARRAY, block, bytes, 0));
+		ck_assert_uint_eq(at[0] & 0xff, TRACE_EVENT_NEW_ARRAY);
+	}
+	thread_leave();
+}
+END_TEST
+
 /* What arrives while an event is written is lost, and counted; what we cause ourselves is not. */
 START_TEST(nested_is_counted)
 {
@@ -493,6 +522,7 @@ int main(void)
 	tcase_add_test(tests, eight_threads);
 	tcase_add_test(guard, nested);
 	tcase_add_test(guard, left_behind);
+	tcase_add_test(guard, relabelled);
 	tcase_add_test(guard, nested_is_counted);
 	tcase_add_test(guard, nested_in_real_call);
 	tcase_add_test(guard, left_behind_above);
