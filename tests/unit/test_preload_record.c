@@ -246,8 +246,8 @@ START_TEST(relabelled)
 
 		record_release(thread, TRACE_EVENT_FREE, block);
 		ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, block, bytes, 0));
+		at = thread->ring.next;
 		record_acquire(thread, TRACE_EVENT_MALLOC, block, bytes, 0, &origin);
-		at = thread->ring.next - 4;
 		if (bytes % 2)
 			record_resident(thread);
 		ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, (char *)block + 1, bytes, 0));
