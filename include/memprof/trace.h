@@ -89,7 +89,7 @@ struct trace_header {
 	uint32_t end;		    /* enum trace_end */
 	int32_t end_status;
 	struct trace_clock end_clock;
-	uint64_t peak_rss_bytes; /* ru_maxrss as of the last look */
+	uint64_t peak_rss_bytes; /* highest sample so far; VmHWM once it has ended */
 	uint64_t unwind_checked; /* MEMPROF_UNWIND=verify: stacks compared with libunwind's */
 	uint64_t unwind_mismatches;
 	uint64_t unwind_fallbacks; /* stacks that needed the general unwinder */

@@ -26,10 +26,6 @@ MODULES = (cases_truth, cases_guest, cases_killed, cases_real, cases_build, case
 CASES = {name: case for module in MODULES for name, case in module.CASES.items()}
 SKIPPED = 77
 
-# Cases that are known to fail, with the reason; one that passes all the same is a failure too, so
-# that it leaves this list.
-KNOWN = {}
-
 
 def run_case(name, build, source):
     start = time.monotonic()
@@ -43,11 +39,6 @@ def run_case(name, build, source):
         result, detail = "FAILED", str(failure)
     except Exception:  # a broken case is a failed case
         result, detail = "FAILED", traceback.format_exc()
-    if name in KNOWN and result != "skipped":
-        if result == "ok":
-            result, detail = "FAILED", "passes now: take it off the list of known failures"
-        else:
-            result, detail = "skipped", f"known: {KNOWN[name]}: {detail}"
     print(f"{result:8}{name} ({time.monotonic() - start:.1f} s)", flush=True)
     if detail and isinstance(detail, str):
         print("        " + detail.replace("\n", "\n        "), flush=True)

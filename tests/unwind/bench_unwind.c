@@ -53,10 +53,9 @@ __attribute__((noinline)) static void hook(void)
 		hook();                                                                            \
 		(void)pad[0];                                                                      \
 	}
-SITE(0)
-SITE(1)
-SITE(2)
-SITE(3) SITE(4) SITE(5) SITE(6) SITE(7)
+/* clang-format off */
+SITE(0) SITE(1) SITE(2) SITE(3) SITE(4) SITE(5) SITE(6) SITE(7)
+    /* clang-format on */
 
     static void (*const sites[])(void) = {site0, site1, site2, site3, site4, site5, site6, site7};
 

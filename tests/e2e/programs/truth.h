@@ -26,11 +26,7 @@
 #if defined(__clang__) /* makes no clones, and does not know the word */
 #define TRUTH_NOINLINE __attribute__((noinline))
 #else
-#ifdef __clang__
-#define TRUTH_NOINLINE __attribute__((noinline))
-#else
 #define TRUTH_NOINLINE __attribute__((noinline, noclone))
-#endif
 #endif
 
 struct truth {
