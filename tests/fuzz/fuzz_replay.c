@@ -1,21 +1,61 @@
 /*
- * Runs the fuzz target without libFuzzer: on every file named, and on seeds made here with a number
- * of random changes each, always the same ones.
+ * The fuzz target without libFuzzer: on seeds made here with a number of changes each, always the
+ * same ones, and on the files named, the kept corpus (compressed) among them.
  *
- *     fuzz_replay [-s SEEDS_DIR] [-n CHANGES] [FILE...]
- *
- * -s also writes the seeds to a folder, as a corpus to begin fuzzing with.
+ *     fuzz_replay [-n CHANGES] [FILE...]     changes of each seed and file; 0: none
+ *     fuzz_replay -x FOLDER [FILE...]        writes seeds and files there, to begin fuzzing with
+ *     fuzz_replay -p FOLDER [-t] FILE...     packs files into a corpus; -t: recorded traces,
+ * trimmed
  */
+#include "fuzz_mutate.h"
 #include "trace_builder.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define SEEDS 4
+#define SEEDS	   4
+#define FILE_BYTES ((size_t)4 << 20)
+#define PACK_LEVEL 19
+
+/* libFuzzer has this; here a byte, a few more or a few less do. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size)
+{
+	size_t at = size ? (size_t)rand() % size : 0;
+
+	switch (rand() % 4) {
+	case 0:
+		if (size < max_size) {
+			memmove(data + at + 1, data + at, size - at);
+			data[at] = (uint8_t)rand();
+			return size + 1;
+		}
+		break;
+	case 1:
+		if (size > 1) {
+			memmove(data + at, data + at + 1, size - at - 1);
+			return size - 1;
+		}
+		break;
+	case 2:
+		if (size > 0)
+			data[at] ^= (uint8_t)(1 << rand() % 8);
+		return size;
+	default:
+		break;
+	}
+	if (size > 0)
+		data[at] = (uint8_t)rand();
+	return size;
+}
 
 /* Small traces that between them have every kind of segment and event. */
 static struct trace_builder *make_seed(unsigned number)
@@ -25,6 +65,7 @@ static struct trace_builder *make_seed(unsigned number)
 	uint64_t remap[] = {90 << 8 | TRACE_EVENT_MREMAP, 0x90000, 0x3000, 0, 0x80000, 80, 0x1000};
 	uint64_t map[] = {70 << 8 | TRACE_EVENT_MMAP, 0x80000, 0x1000, 0};
 	uint64_t unmap[] = {95 << 8 | TRACE_EVENT_MUNMAP, 0x91000, 0x1000};
+	struct trace_wide_pc wide = {.pc = 0x1300, .epoch_1 = 1};
 	uint32_t a = trace_builder_ring(builder, 0, 100);
 	uint32_t b = trace_builder_ring(builder, 1, 100);
 	uint32_t one = trace_builder_node(builder, 0, 0x1100);
@@ -32,6 +73,7 @@ static struct trace_builder *make_seed(unsigned number)
 
 	trace_builder_process(builder, "/bin/app", cmdline, sizeof(cmdline) - 1, "host", "/");
 	trace_builder_module(builder, "/bin/app", 0x1000, 0x2000, 0x1000, 0);
+	trace_builder_segment(builder, TRACE_SEGMENT_WIDE, 0, &wide, sizeof(wide));
 	trace_builder_acquire(builder, a, 10, TRACE_EVENT_MALLOC, 0x40, 24, two);
 	trace_builder_acquire(builder, b, 20, TRACE_EVENT_NEW, 0x80, 100, one);
 	trace_builder_realloc(builder, b, 25, 30, 0x40, 0x140, 300, two);
@@ -52,12 +94,41 @@ static struct trace_builder *make_seed(unsigned number)
 	return builder;
 }
 
-static void write_seed(const char *folder, unsigned number, const uint8_t *bytes, size_t count)
+/* ---- files ---- */
+
+/* Reads a whole file, unpacked if it is packed, into `into` of FILE_BYTES. */
+static size_t read_file(const char *path, uint8_t *into)
+{
+	size_t length = strlen(path), bytes;
+	uint8_t *packed = malloc(FILE_BYTES);
+	FILE *file = fopen(path, "r");
+
+	if (file == NULL || packed == NULL) {
+		perror(path);
+		exit(2);
+	}
+	bytes = fread(packed, 1, FILE_BYTES, file);
+	fclose(file);
+	if (length > 4 && strcmp(path + length - 4, ".zst") == 0)
+		bytes = ZSTD_decompress(into, FILE_BYTES, packed, bytes);
+	else
+		memcpy(into, packed, bytes);
+	free(packed);
+	if (ZSTD_isError(bytes)) {
+		fprintf(stderr, "%s: %s\n", path, ZSTD_getErrorName(bytes));
+		exit(2);
+	}
+	return bytes;
+}
+
+/* Writes FOLDER/<hash><ending>. */
+static void write_file(const char *folder, const char *ending, const uint8_t *bytes, size_t count,
+		       uint64_t hash)
 {
 	char path[4096];
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/seed%u", folder, number);
+	snprintf(path, sizeof(path), "%s/%016llx%s", folder, (unsigned long long)hash, ending);
 	file = fopen(path, "w");
 	if (file == NULL || fwrite(bytes, 1, count, file) != count || fclose(file) != 0) {
 		perror(path);
@@ -65,81 +136,94 @@ static void write_seed(const char *folder, unsigned number, const uint8_t *bytes
 	}
 }
 
-/* Where there is something: the greater part of a trace are zeros. */
-static size_t pick(const uint8_t *bytes, size_t count)
+static void pack(const char *folder, const uint8_t *bytes, size_t count)
 {
-	size_t at = (size_t)rand() % count;
+	size_t room = ZSTD_compressBound(count);
+	uint8_t *packed = malloc(room);
+	size_t size = packed ? ZSTD_compress(packed, room, bytes, count, PACK_LEVEL) : 0;
 
-	for (int tries = 0; tries < 200 && bytes[at] == 0; tries++)
-		at = (size_t)rand() % count;
-	return at;
+	if (packed == NULL || ZSTD_isError(size))
+		exit(2);
+	write_file(folder, ".zst", packed, size, XXH3_64bits(bytes, count));
+	free(packed);
 }
 
-static void run_changed(const uint8_t *bytes, size_t count, unsigned long changes)
-{
-	uint8_t *copy = malloc(count);
+/* ---- runs ---- */
 
+struct plan {
+	const char *extract, *pack;
+	bool trim;
+	unsigned long changes;
+	unsigned long runs;
+};
+
+/* `bytes` has FILE_BYTES of room. */
+static void run(struct plan *plan, uint8_t *bytes, size_t count)
+{
+	static uint8_t *copy;
+
+	if (plan->trim)
+		count = fuzz_trim(bytes, count);
+	if (plan->extract != NULL)
+		write_file(plan->extract, "", bytes, count, XXH3_64bits(bytes, count));
+	if (plan->pack != NULL)
+		pack(plan->pack, bytes, count);
+	if (plan->extract != NULL || plan->pack != NULL)
+		return;
+	if (copy == NULL)
+		copy = malloc(FILE_BYTES);
 	if (copy == NULL)
 		exit(2);
-	for (unsigned long i = 0; i < changes; i++) {
-		size_t cut = i % 16 == 0 ? (size_t)rand() % count : count;
+	LLVMFuzzerTestOneInput(bytes, count);
+	for (unsigned long i = 0; i < plan->changes; i++) {
+		size_t room = count + 4096 < FILE_BYTES ? count + 4096 : FILE_BYTES, size;
 
 		memcpy(copy, bytes, count);
-		for (int n = rand() % 4; n >= 0; n--) {
-			size_t at = pick(bytes, count);
-
-			copy[at] =
-			    rand() % 2 ? (uint8_t)rand() : (uint8_t)(copy[at] ^ 1 << rand() % 8);
-		}
-		LLVMFuzzerTestOneInput(copy, cut);
+		size = LLVMFuzzerCustomMutator(copy, count, room, (unsigned)rand());
+		LLVMFuzzerTestOneInput(copy, size);
 	}
-	free(copy);
+	plan->runs += plan->changes + 1;
 }
 
-static void run_file(const char *path)
+static void run_seeds(struct plan *plan, uint8_t *bytes)
 {
-	FILE *file = fopen(path, "r");
-	uint8_t *bytes = malloc(64 << 20);
-	size_t count;
+	for (unsigned i = 0; i < SEEDS; i++) {
+		struct trace_builder *builder = make_seed(i);
+		size_t count;
+		const uint8_t *image = trace_builder_finish(builder, &count);
 
-	if (file == NULL || bytes == NULL) {
-		perror(path);
-		exit(2);
+		memcpy(bytes, image, count);
+		run(plan, bytes, fuzz_trim(bytes, count));
+		trace_builder_free(builder);
 	}
-	count = fread(bytes, 1, 64 << 20, file);
-	fclose(file);
-	LLVMFuzzerTestOneInput(bytes, count);
-	free(bytes);
 }
 
 int main(int argc, char **argv)
 {
-	const char *folder = NULL;
-	unsigned long changes = 500;
+	struct plan plan = {.changes = 20};
+	uint8_t *bytes = malloc(FILE_BYTES);
 	int option;
 
-	while ((option = getopt(argc, argv, "s:n:")) != -1) {
-		if (option == 's')
-			folder = optarg;
+	while ((option = getopt(argc, argv, "x:p:tn:")) != -1) {
+		if (option == 'x')
+			plan.extract = optarg;
+		else if (option == 'p')
+			plan.pack = optarg;
+		else if (option == 't')
+			plan.trim = true;
 		else if (option == 'n')
-			changes = strtoul(optarg, NULL, 10);
+			plan.changes = strtoul(optarg, NULL, 10);
 		else
 			return 2;
 	}
+	if (bytes == NULL)
+		return 2;
 	srand(1);
-	for (unsigned i = 0; i < SEEDS; i++) {
-		struct trace_builder *builder = make_seed(i);
-		size_t count;
-		const uint8_t *bytes = trace_builder_finish(builder, &count);
-
-		if (folder != NULL)
-			write_seed(folder, i, bytes, count);
-		LLVMFuzzerTestOneInput(bytes, count);
-		run_changed(bytes, count, changes);
-		trace_builder_free(builder);
-	}
+	if (plan.pack == NULL)
+		run_seeds(&plan, bytes);
 	for (int i = optind; i < argc; i++)
-		run_file(argv[i]);
-	printf("%u seeds, %lu changes each, %d files\n", SEEDS, changes, argc - optind);
+		run(&plan, bytes, read_file(argv[i], bytes));
+	printf("%lu inputs\n", plan.runs);
+	free(bytes);
 	return 0;
 }

@@ -1,49 +1,21 @@
 /*
- * The reader and the whole analysis on any bytes: libFuzzer's entry point.
+ * The reader, the whole analysis and every writer on any bytes: libFuzzer's entry point.
  *
- *     clang -fsanitize=fuzzer,address,undefined ... (target fuzz_report, when clang is the
- * compiler)
- *
- * Hashes are put right before reading: else nearly every change would stop at the first of them,
- * and what lies behind is what needs the test. With MEMPROF_FUZZ_RAW set they stay as they are.
+ * The bytes are a trace file as they stand; fuzz_mutate puts the hashes right after a change. What
+ * holds of every profile and of every output is checked here, so that a wrong answer is found as a
+ * crash is.
  */
+#include "fuzz_output.h"
+#include "out.h"
 #include "profile.h"
 #include "trace_builder.h"
+#include "writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void mend_segment(uint8_t *bytes, size_t size, size_t at)
-{
-	struct trace_segment segment;
-
-	memcpy(&segment, bytes + at, sizeof(segment));
-	if (segment.magic != TRACE_SEGMENT_MAGIC)
-		return;
-	if (segment.payload_bytes <= size - at - sizeof(segment))
-		segment.payload_hash =
-		    XXH3_64bits(bytes + at + sizeof(segment), segment.payload_bytes);
-	segment.head_hash = XXH3_64bits(&segment, offsetof(struct trace_segment, head_hash));
-	memcpy(bytes + at, &segment, sizeof(segment));
-}
-
-static void mend(uint8_t *bytes, size_t size)
-{
-	uint64_t hash;
-
-	if (size >= sizeof(struct trace_header)) {
-		hash = XXH3_64bits(bytes, offsetof(struct trace_header, checksum));
-		memcpy(bytes + offsetof(struct trace_header, checksum), &hash, sizeof(hash));
-	}
-	for (size_t at = TRACE_HEADER_BYTES; at + sizeof(struct trace_segment) <= size; at += 64)
-		mend_segment(bytes, size, at);
-}
 
 static void must(int holds, const char *what)
 {
@@ -87,27 +59,115 @@ static void check_profile(const struct profile *profile)
 	     "the peak is in the timeline");
 }
 
+/* Writes in one format; the stream is the caller's to close. */
+static struct out *written(const struct writer *writer, const struct profile *profile,
+			   const struct writer_options *options, const char **text, size_t *bytes)
+{
+	struct out *out;
+
+	must(out_open_memory(&out) == 0, "memory for the output");
+	must(writer->write(profile, options, out) == 0, "a writer fails");
+	*text = out_memory(out);
+	*bytes = (size_t)out_written(out);
+	must(strlen(*text) == *bytes, "a NUL in the output");
+	return out;
+}
+
+static void none_wrong(const char *wrong)
+{
+	must(wrong == NULL, wrong);
+}
+
+static void check_text(const struct profile *profile, struct writer_options options)
+{
+	const char *text;
+	size_t bytes;
+	struct out *out = written(&writer_text, profile, &options, &text, &bytes);
+
+	none_wrong(fuzz_output_text(text, bytes, options.color));
+	out_close(out);
+}
+
+static void check_folded(const struct profile *profile, struct writer_options options)
+{
+	const char *text;
+	size_t bytes;
+	uint64_t sum;
+	struct out *out = written(&writer_folded, profile, &options, &text, &bytes);
+
+	none_wrong(fuzz_output_folded(text, bytes, &sum));
+	must(options.metric != RANKING_PEAK || sum == profile->totals.peak_bytes,
+	     "folded values add up to the peak");
+	out_close(out);
+}
+
+static void check_others(const struct profile *profile, const struct writer_options *options)
+{
+	const char *text;
+	size_t bytes;
+	struct out *out = written(&writer_json, profile, options, &text, &bytes);
+
+	none_wrong(fuzz_output_json(text, bytes));
+	out_close(out);
+	out = written(&writer_svg, profile, options, &text, &bytes);
+	none_wrong(fuzz_output_svg(text, bytes));
+	out_close(out);
+	out = written(&writer_csv, profile, options, &text, &bytes);
+	none_wrong(fuzz_output_csv(text, bytes));
+	out_close(out);
+}
+
+/* Options as people set them, others for each input. */
+static void check_writers(const struct profile *profile, unsigned choice)
+{
+	struct writer_options options = {.top = WRITER_TOP_DEFAULT,
+					 .depth = WRITER_DEPTH_DEFAULT,
+					 .columns = 100,
+					 .confidential = choice & 1,
+					 .color = choice & 2,
+					 .full_names = choice & 4,
+					 .by_stack = choice & 8,
+					 .trace = "trace.bin"};
+
+	if (choice & 16) {
+		options.top = 2;
+		options.sections = SECTION_PEAK | SECTION_LEAKS | SECTION_ALLOCATIONS |
+				   SECTION_BYTES | SECTION_TEMPORARIES | SECTION_MAPS |
+				   SECTION_WARNINGS;
+	}
+	if (choice & 32) {
+		options.depth = 0;
+		options.from_s = 1e-8;
+		options.metric = RANKING_LEAK;
+		options.sort = RANKING_TEMPORARY;
+		options.columns = 60;
+	}
+	check_text(profile, options);
+	check_folded(profile, options);
+	check_others(profile, &options);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct profile_options options = {.points = 7, .top_count = 3};
+	struct profile_options options = {.points = 7, .top_count = 3};
 	struct profile *profile = NULL;
 	struct trace_image image;
-	uint8_t *copy = malloc(size + 1);
 	char error[256] = "";
+	unsigned choice = (unsigned)size;
 
-	if (copy == NULL)
-		return 0;
-	memcpy(copy, data, size);
-	if (getenv("MEMPROF_FUZZ_RAW") == NULL)
-		mend(copy, size);
-	trace_image_open(&image, copy, size);
+	for (size_t i = 0; i < size; i += 61)
+		choice = choice * 31 + data[i];
+	options.top_by_stack = choice & 64;
+	options.symbols = choice & 128;
+	options.sysroot = "/nonexistent";
+	trace_image_open(&image, data, size);
 	if (profile_load(image.path, &options, &profile, error, sizeof(error)) == 0) {
 		check_profile(profile);
+		check_writers(profile, choice);
 		profile_free(profile);
 	} else {
 		must(error[0] != '\0' && strchr(error, '\n') == NULL, "a one-line error");
 	}
 	trace_image_close(&image);
-	free(copy);
 	return 0;
 }

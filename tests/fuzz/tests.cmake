@@ -1,24 +1,31 @@
-# The fuzz target, replayed in ctest on seeds made on the spot and on what fuzzing found
-# (tests/fuzz/corpus). With clang there is the fuzzer itself too:
-#   mkdir seeds; tests/fuzz_replay -s seeds -n 0; tests/fuzz_report seeds
+# The fuzz target, replayed in ctest on seeds made on the spot and on the kept corpus
+# (tests/fuzz/corpus, compressed). With clang there is the fuzzer itself too; tests/fuzz/fuzz runs it.
 
-add_executable(fuzz_replay fuzz/fuzz_replay.c fuzz/fuzz_report.c)
+set(FUZZ ${CMAKE_CURRENT_LIST_DIR})
+set(FUZZ_TARGET ${FUZZ}/fuzz_report.c ${FUZZ}/fuzz_output.c ${FUZZ}/fuzz_mutate.c)
+
+add_executable(fuzz_replay ${FUZZ}/fuzz_replay.c ${FUZZ_TARGET})
 target_link_libraries(fuzz_replay PRIVATE analyzer_sanitized test_support)
 set_target_properties(fuzz_replay PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-file(GLOB FUZZ_CORPUS CONFIGURE_DEPENDS fuzz/corpus/*)
+file(GLOB FUZZ_CORPUS CONFIGURE_DEPENDS ${FUZZ}/corpus/*.zst)
 add_test(NAME fuzz.replay COMMAND fuzz_replay ${FUZZ_CORPUS})
 set_tests_properties(fuzz.replay PROPERTIES TIMEOUT 300)
 
+# Everything that is fuzzed is compiled once more, with coverage.
 if(CMAKE_C_COMPILER_ID MATCHES "Clang")
-	add_executable(fuzz_report EXCLUDE_FROM_ALL fuzz/fuzz_report.c ${PROJECT_SOURCE_DIR}/tests/support/trace_builder.c)
-	target_include_directories(fuzz_report PRIVATE support)
-	target_compile_options(fuzz_report PRIVATE -fsanitize=fuzzer,address,undefined)
+	get_target_property(FUZZED_SOURCES analyzer SOURCES)
+	list(TRANSFORM FUZZED_SOURCES REPLACE "^([^/])" "${PROJECT_SOURCE_DIR}/analyzer/\\1")
+	add_executable(fuzz_report EXCLUDE_FROM_ALL ${FUZZ_TARGET} ${FUZZED_SOURCES} ${SUPPORT_SOURCES})
+	target_include_directories(fuzz_report PRIVATE support ${PROJECT_SOURCE_DIR}/analyzer)
+	target_compile_options(fuzz_report PRIVATE -O1 -fsanitize=fuzzer,address,undefined
+		-fno-sanitize-recover=all)
 	target_link_options(fuzz_report PRIVATE -fsanitize=fuzzer,address,undefined)
-	target_link_libraries(fuzz_report PRIVATE analyzer_sanitized)
+	target_link_libraries(fuzz_report PRIVATE memprof_flags PkgConfig::ZSTD PkgConfig::ELFUTILS
+		${ANALYZER_INFLATE} iberty m)
 	set_target_properties(fuzz_report PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 endif()
 
 # Writes long traces, to measure reading with.
-add_executable(big_trace EXCLUDE_FROM_ALL fuzz/big_trace.c)
+add_executable(big_trace EXCLUDE_FROM_ALL ${FUZZ}/big_trace.c)
 target_link_libraries(big_trace PRIVATE test_support)
 set_target_properties(big_trace PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
