@@ -1,5 +1,6 @@
 #include "pages.h"
 
+#include <stdint.h>
 #include <sys/mman.h>
 
 #include "sys.h"
@@ -20,6 +21,21 @@ void *pages_map(size_t bytes)
 void *pages_reserve(size_t bytes)
 {
 	return map(bytes, MAP_NORESERVE);
+}
+
+void *pages_map_huge(void)
+{
+	char *memory = map(2 * PAGES_HUGE_BYTES, MAP_NORESERVE);
+	size_t before;
+
+	if (!memory)
+		return NULL;
+	before = -(uintptr_t)memory % PAGES_HUGE_BYTES;
+	if (before)
+		pages_unmap(memory, before);
+	pages_unmap(memory + before + PAGES_HUGE_BYTES, PAGES_HUGE_BYTES - before);
+	SYS3(madvise, memory + before, PAGES_HUGE_BYTES, MADV_HUGEPAGE);
+	return memory + before;
 }
 
 void pages_unmap(void *memory, size_t bytes)

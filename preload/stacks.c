@@ -8,67 +8,56 @@
 #include "pages.h"
 #include "trace_file.h"
 
-#define CHUNKS_MAX	    ((1U << TRACE_NODE_PARENT_BITS) / TRACE_NODES_CHUNK_WORDS)
-#define CHUNK_BYTES	    (TRACE_NODES_CHUNK_WORDS * sizeof(uint64_t))
-#define CHUNK_HEAD_WORDS    (sizeof(struct trace_segment) / sizeof(uint64_t))
-#define FIRST_TABLE_SLOTS   1024
-#define PROBES_MAX	    64
-#define SLOTS_MOVED_AT_ONCE 8
+#define CHUNKS_MAX	 ((1U << TRACE_NODE_PARENT_BITS) / TRACE_NODES_CHUNK_WORDS)
+#define CHUNK_BYTES	 (TRACE_NODES_CHUNK_WORDS * sizeof(uint64_t))
+#define CHUNK_HEAD_WORDS (sizeof(struct trace_segment) / sizeof(uint64_t))
 
-/* `id` is stored after `word` was claimed: 0 means another thread is about to. */
-struct slot {
-	_Atomic uint64_t word;
-	_Atomic uint32_t id;
-};
-
-/* Tables are never unmapped, only emptied: a thread that still probes an old one finds nothing. */
-struct table {
-	size_t mask;
-	atomic_size_t used;
-	atomic_size_t cursor; /* of an old table: next slot to move */
-	atomic_size_t moved;
-	struct slot slots[];
-};
-
-static _Atomic(struct table *) current;	       /* release when published */
-static _Atomic(struct table *) old;	       /* being moved into `current`; NULL mostly */
-static atomic_flag growing = ATOMIC_FLAG_INIT; /* tried, never waited for */
-
-static _Atomic(uint64_t *) chunks[CHUNKS_MAX]; /* release when published */
-static atomic_uint next_id;
-
-/* What the header's regions hold, closer at hand. */
-static _Atomic uint64_t regions[TRACE_REGIONS];
+#define ID_MASK	     ((1U << TRACE_NODE_PARENT_BITS) - 1)
+#define REGION_SHIFT TRACE_NODE_PARENT_BITS
 
 /*
- * Twice, because the parent stands in the upper bits: one multiplication would leave the lower bits
- * of nodes that differ in it alike, and a pc may have tens of thousands of parents.
+ * What finds a node again. Its children hang below `child` as a binary tree ordered by the bits of
+ * their hash: the first is its root, and bit after bit tells which `next` to go on with. Nearly all
+ * nodes have one child or two, made right after them, so that following a stack reads memory in
+ * order.
+ *
+ * All fields but the links are written before the node is linked (release) and never change.
  */
-static uint64_t hash_word(uint64_t word)
+struct link {
+	uint32_t pc_low;
+	_Atomic uint32_t child; /* region of the pc << REGION_SHIFT | id of a child, 0: none */
+	_Atomic uint32_t next[2];
+};
+
+#define LINKS_BYTES   (TRACE_NODES_CHUNK_WORDS * sizeof(struct link))
+#define LINKS_AT_ONCE (PAGES_HUGE_BYTES / LINKS_BYTES)
+
+_Static_assert(TRACE_REGIONS <= 1 << (32 - REGION_SHIFT), "a region fits beside an id");
+_Static_assert(PAGES_HUGE_BYTES % LINKS_BYTES == 0, "huge pages hold whole pieces");
+
+static _Atomic(uint64_t *) chunks[CHUNKS_MAX];	 /* release when published */
+static _Atomic(struct link *) links[CHUNKS_MAX]; /* the same */
+static atomic_uint next_id;			 /* relaxed: each is drawn once */
+
+/* `id` is linked. */
+static inline struct link *link_of(uint32_t id)
 {
-	word *= 0x9e3779b97f4a7c15U;
-	word ^= word >> 32;
-	word *= 0xff51afd7ed558ccdU;
-	return word >> 32;
+	struct link *piece =
+	    atomic_load_explicit(&links[id / TRACE_NODES_CHUNK_WORDS], memory_order_acquire);
+
+	return &piece[id % TRACE_NODES_CHUNK_WORDS];
 }
 
-static struct table *table_new(size_t slots)
+static inline bool is_linkable(uint32_t id)
 {
-	struct table *table = pages_map(sizeof(*table) + slots * sizeof(struct slot));
-
-	if (table)
-		table->mask = slots - 1;
-	return table;
+	return id <= ID_MASK && atomic_load_explicit(&links[id / TRACE_NODES_CHUNK_WORDS],
+						     memory_order_acquire) != NULL;
 }
 
-/* Gives back all but the first page: the head must go on telling late comers that all is moved. */
-static void table_drop(struct table *table)
+/* Bijective, so that two children part ways somewhere; the best bits come first. */
+static inline uint64_t hash_code(uint32_t region, uint32_t pc_low)
 {
-	size_t bytes = sizeof(*table) + (table->mask + 1) * sizeof(struct slot);
-	size_t page = trace_file_page();
-
-	if (bytes > page)
-		pages_drop((char *)table + page, bytes - page);
+	return ((uint64_t)region << 32 | pc_low) * 0x9e3779b97f4a7c15U;
 }
 
 static uint64_t region_value(uint32_t pc_high, uint32_t epoch)
@@ -81,28 +70,22 @@ static uint64_t region_value(uint32_t pc_high, uint32_t epoch)
 }
 
 /*
- * Code of the region (pc_high, epoch); entries are only ever added. Returns TRACE_REGION_WIDE when
- * there is no room.
+ * Code of the region (pc_high, epoch); entries are only ever added, in the file itself, so that
+ * whoever uses one finds it written. Returns TRACE_REGION_WIDE when there is no room.
  */
 static unsigned region_code(uint32_t pc_high, uint32_t epoch)
 {
+	uint64_t *regions = (uint64_t *)trace_file_header()->regions;
 	uint64_t value = region_value(pc_high, epoch);
 
 	for (unsigned i = 0; i < TRACE_REGION_WIDE; i++) {
-		uint64_t seen = atomic_load_explicit(&regions[i], memory_order_relaxed);
+		uint64_t seen = __atomic_load_n(&regions[i], __ATOMIC_RELAXED);
 
+		if (!seen && __atomic_compare_exchange_n(&regions[i], &seen, value, false,
+							 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return i;
 		if (seen == value)
 			return i;
-		if (seen)
-			continue;
-		if (!atomic_compare_exchange_strong_explicit(
-			&regions[i], &seen, value, memory_order_relaxed, memory_order_relaxed)) {
-			i--;
-			continue;
-		}
-		__atomic_store_n((uint64_t *)&trace_file_header()->regions[i], value,
-				 __ATOMIC_RELEASE);
-		return i;
 	}
 	return TRACE_REGION_WIDE;
 }
@@ -123,11 +106,36 @@ static uint64_t *chunk_make(uint32_t index)
 	return expected;
 }
 
-/* Writes a node into the file and returns its id; 0: no room. */
-static uint32_t node_new(uint64_t word)
+/*
+ * Memory for the links of chunk `index`. The first come one by one, since few programs need more;
+ * later ones by the huge page, which saves most of the page faults and TLB misses they would cost.
+ */
+static bool links_make(uint32_t index)
+{
+	struct link *memory = index < LINKS_AT_ONCE ? NULL : pages_map_huge();
+	uint32_t count = memory ? LINKS_AT_ONCE : 1;
+	uint32_t first = index - index % count;
+
+	if (!memory)
+		memory = pages_map(LINKS_BYTES);
+	if (!memory)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		struct link *expected = NULL;
+		struct link *piece = memory + (size_t)i * TRACE_NODES_CHUNK_WORDS;
+
+		if (!atomic_compare_exchange_strong_explicit(&links[first + i], &expected, piece,
+							     memory_order_acq_rel,
+							     memory_order_acquire))
+			pages_unmap(piece, LINKS_BYTES);
+	}
+	return true;
+}
+
+/* An id that nobody else has, 0: there are no more. */
+static uint32_t draw_id(void)
 {
 	uint32_t id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
-	uint64_t *chunk;
 
 	if (id % TRACE_NODES_CHUNK_WORDS < CHUNK_HEAD_WORDS) {
 		/* The id of the chunk's head: whoever draws these lets them lie. */
@@ -136,169 +144,104 @@ static uint32_t node_new(uint64_t word)
 		while (id < first)
 			id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
 	}
-	if (id / TRACE_NODES_CHUNK_WORDS >= CHUNKS_MAX) {
-		atomic_store_explicit(&next_id, CHUNKS_MAX * TRACE_NODES_CHUNK_WORDS,
-				      memory_order_relaxed);
+	if (id <= ID_MASK)
+		return id;
+	atomic_store_explicit(&next_id, ID_MASK + 1, memory_order_relaxed);
+	return 0;
+}
+
+/* Makes a node, in the file and to be linked; its id, 0: no room. */
+static uint32_t node_new(uint32_t parent, uint32_t region, uint32_t pc_low)
+{
+	uint32_t id = draw_id();
+	uint32_t index = id / TRACE_NODES_CHUNK_WORDS;
+	uint64_t *chunk;
+	struct link *link;
+
+	if (!id) {
 		__atomic_fetch_or(&trace_file_header()->flags, TRACE_FLAG_NODES_FULL,
 				  __ATOMIC_RELAXED);
 		return 0;
 	}
-	chunk = atomic_load_explicit(&chunks[id / TRACE_NODES_CHUNK_WORDS], memory_order_acquire);
+	if (!atomic_load_explicit(&links[index], memory_order_acquire) && !links_make(index))
+		return 0;
+	chunk = atomic_load_explicit(&chunks[index], memory_order_acquire);
 	if (!chunk)
-		chunk = chunk_make(id / TRACE_NODES_CHUNK_WORDS);
+		chunk = chunk_make(index);
 	if (!chunk)
 		return 0;
-	__atomic_store_n(&chunk[id % TRACE_NODES_CHUNK_WORDS], word, __ATOMIC_RELEASE);
+	link = link_of(id);
+	link->pc_low = pc_low;
+	atomic_store_explicit(&link->child, region << REGION_SHIFT, memory_order_relaxed);
+	__atomic_store_n(&chunk[id % TRACE_NODES_CHUNK_WORDS], TRACE_NODE(parent, region, pc_low),
+			 __ATOMIC_RELEASE);
 	return id;
-}
-
-static uint32_t table_find(struct table *table, uint64_t word)
-{
-	uint64_t hash = hash_word(word);
-
-	for (unsigned i = 0; i < PROBES_MAX; i++) {
-		struct slot *slot = &table->slots[(hash + i) & table->mask];
-		uint64_t seen = atomic_load_explicit(&slot->word, memory_order_acquire);
-
-		if (seen == word)
-			return atomic_load_explicit(&slot->id, memory_order_acquire);
-		if (!seen)
-			return 0;
-	}
-	return 0;
 }
 
 /*
- * false: the neighbourhood is full, and nobody will find the node. An id of 0 was left by one who
- * never came to store it (a handler's longjmp).
+ * The child (region, pc_low) below `slot`, where it is or belongs; 0: there is none, and `slot` and
+ * `hash` tell where it goes.
  */
-static bool table_add(struct table *table, uint64_t word, uint32_t id)
+static inline uint32_t find(_Atomic uint32_t **slot, uint64_t *hash, uint32_t region,
+			    uint32_t pc_low)
 {
-	uint64_t hash = hash_word(word);
-
-	for (unsigned i = 0; i < PROBES_MAX; i++) {
-		struct slot *slot = &table->slots[(hash + i) & table->mask];
-		uint64_t seen = 0;
-
-		if (atomic_compare_exchange_strong_explicit(
-			&slot->word, &seen, word, memory_order_acq_rel, memory_order_acquire)) {
-			atomic_store_explicit(&slot->id, id, memory_order_release);
-			atomic_fetch_add_explicit(&table->used, 1, memory_order_relaxed);
-			return true;
-		}
-		if (seen == word) {
-			uint32_t none = 0;
-
-			atomic_compare_exchange_strong_explicit(
-			    &slot->id, &none, id, memory_order_release, memory_order_relaxed);
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Moves the next few slots of the old table; the last mover retires it. */
-static void move_some(struct table *from, struct table *to)
-{
-	size_t slots = from->mask + 1;
-	size_t at =
-	    atomic_fetch_add_explicit(&from->cursor, SLOTS_MOVED_AT_ONCE, memory_order_relaxed);
-
-	if (at >= slots)
-		return;
-	for (size_t i = at; i < at + SLOTS_MOVED_AT_ONCE; i++) {
-		uint64_t word = atomic_load_explicit(&from->slots[i].word, memory_order_acquire);
-		uint32_t id = atomic_load_explicit(&from->slots[i].id, memory_order_acquire);
-
-		if (word && id)
-			table_add(to, word, id);
-	}
-	if (atomic_fetch_add_explicit(&from->moved, SLOTS_MOVED_AT_ONCE, memory_order_acq_rel) +
-		SLOTS_MOVED_AT_ONCE <
-	    slots)
-		return;
-	atomic_store_explicit(&old, NULL, memory_order_release);
-	table_drop(from);
-	atomic_flag_clear_explicit(&growing, memory_order_release);
-}
-
-static bool is_full(struct table *table)
-{
-	return atomic_load_explicit(&table->used, memory_order_relaxed) * 8 >=
-	       (table->mask + 1) * 5;
-}
-
-/* A table of twice the size takes over, unless the last one to do so is still being filled. */
-static void grow(struct table *table)
-{
-	size_t slots = table->mask + 1;
-	struct table *bigger;
-
-	if (atomic_flag_test_and_set_explicit(&growing, memory_order_acquire))
-		return;
-	if (atomic_load_explicit(&current, memory_order_relaxed) != table)
-		bigger = NULL;
-	else
-		bigger = table_new(slots * 2);
-	if (!bigger) {
-		atomic_flag_clear_explicit(&growing, memory_order_release);
-		return;
-	}
-	atomic_store_explicit(&old, table, memory_order_release);
-	atomic_store_explicit(&current, bigger, memory_order_release);
-}
-
-static uint32_t node_add(struct table *table, uint64_t word)
-{
-	struct table *from = atomic_load_explicit(&old, memory_order_acquire);
 	uint32_t id;
-	bool added;
 
-	if (from && from != table)
-		move_some(from, table);
-	id = node_new(word);
-	if (id) {
-		added = table_add(table, word, id);
-		if (!added || is_full(table))
-			grow(table);
-		/* A node that finds no place would be made anew at each of its events. */
-		if (!added)
-			table_add(atomic_load_explicit(&current, memory_order_acquire), word, id);
+	while ((id = atomic_load_explicit(*slot, memory_order_acquire) & ID_MASK)) {
+		struct link *link = link_of(id);
+		uint32_t child = atomic_load_explicit(&link->child, memory_order_relaxed);
+
+		if (link->pc_low == pc_low && child >> REGION_SHIFT == region)
+			return id;
+		*slot = &link->next[*hash >> 63];
+		*hash <<= 1;
+	}
+	return 0;
+}
+
+/* Links a new node at `slot`, or finds that another thread was first. */
+static uint32_t add(_Atomic uint32_t *slot, uint64_t hash, uint32_t parent, uint32_t region,
+		    uint32_t pc_low)
+{
+	uint32_t id = node_new(parent, region, pc_low);
+
+	while (id) {
+		uint32_t seen = atomic_load_explicit(slot, memory_order_relaxed);
+		uint32_t other;
+
+		/* The upper bits are a region, or nothing: whatever they are, they stay. */
+		if (!(seen & ID_MASK) &&
+		    atomic_compare_exchange_strong_explicit(
+			slot, &seen, seen | id, memory_order_release, memory_order_relaxed))
+			break;
+		other = find(&slot, &hash, region, pc_low);
+		if (other)
+			return other; /* the id drawn stays unused, but is what it says */
 	}
 	return id;
-}
-
-/* The node's word for (parent, pc); 0 when its region does not fit. */
-static uint64_t node_word(uint32_t parent, uintptr_t pc)
-{
-	unsigned code = region_code((uint32_t)((uint64_t)pc >> 32), modules_epoch(pc));
-
-	if (code != TRACE_REGION_WIDE)
-		return TRACE_NODE(parent, code, (uint32_t)pc);
-	__atomic_fetch_or(&trace_file_header()->flags, TRACE_FLAG_NODES_FULL, __ATOMIC_RELAXED);
-	return 0;
 }
 
 uint32_t stacks_node(uint32_t parent, uintptr_t pc)
 {
-	struct table *table = atomic_load_explicit(&current, memory_order_acquire);
-	struct table *from;
-	uint64_t word = node_word(parent, pc);
+	uint32_t region = region_code((uint32_t)((uint64_t)pc >> 32), modules_epoch(pc));
+	uint64_t hash = hash_code(region, (uint32_t)pc);
+	_Atomic uint32_t *slot;
 	uint32_t id;
 
-	if (!word)
+	/* A walk that a fork interrupted goes on with an id of the parent process. */
+	if (!is_linkable(parent))
 		return 0;
-	id = table_find(table, word);
-	if (id)
+	slot = &link_of(parent)->child;
+	id = find(&slot, &hash, region, (uint32_t)pc);
+	if (__builtin_expect(id != 0, 1))
 		return id;
-	from = atomic_load_explicit(&old, memory_order_acquire);
-	if (from) {
-		id = table_find(from, word);
-		if (id)
-			return id;
+	if (region == TRACE_REGION_WIDE) {
+		__atomic_fetch_or(&trace_file_header()->flags, TRACE_FLAG_NODES_FULL,
+				  __ATOMIC_RELAXED);
+		return 0;
 	}
 	modules_note(pc);
-	return node_add(table, word);
+	return add(slot, hash, parent, region, (uint32_t)pc);
 }
 
 bool stacks_frame(uint32_t id, uint32_t *parent, uintptr_t *pc)
@@ -306,7 +249,7 @@ bool stacks_frame(uint32_t id, uint32_t *parent, uintptr_t *pc)
 	uint64_t *chunk = NULL;
 	uint64_t word = 0;
 
-	if (id / TRACE_NODES_CHUNK_WORDS < CHUNKS_MAX)
+	if (id <= ID_MASK)
 		chunk = atomic_load_explicit(&chunks[id / TRACE_NODES_CHUNK_WORDS],
 					     memory_order_acquire);
 	if (chunk && id % TRACE_NODES_CHUNK_WORDS >= CHUNK_HEAD_WORDS)
@@ -315,25 +258,19 @@ bool stacks_frame(uint32_t id, uint32_t *parent, uintptr_t *pc)
 		return false;
 	*parent = TRACE_NODE_PARENT(word);
 	*pc = TRACE_NODE_PC_LOW(word);
-	word = atomic_load_explicit(&regions[TRACE_NODE_REGION(word)], memory_order_relaxed);
-	*pc |= (uintptr_t)(uint32_t)word << 32; /* pc_high comes first in struct trace_region */
+	*pc |= (uintptr_t)trace_file_header()->regions[TRACE_NODE_REGION(word)].pc_high << 32;
 	return true;
 }
 
 /* Everything anew: the first process, or the child of a fork with a file of its own. */
 int stacks_init(void)
 {
-	struct table *table = table_new(FIRST_TABLE_SLOTS);
-
-	if (!table)
-		return -ENOMEM;
-	for (unsigned i = 0; i < TRACE_REGIONS; i++)
-		atomic_store_explicit(&regions[i], 0, memory_order_relaxed);
 	for (unsigned i = 0; i < CHUNKS_MAX && atomic_load(&chunks[i]); i++)
 		atomic_store_explicit(&chunks[i], NULL, memory_order_relaxed);
+	for (unsigned i = 0; i < CHUNKS_MAX && atomic_load(&links[i]); i++)
+		atomic_store_explicit(&links[i], NULL, memory_order_relaxed);
+	if (!links_make(0))
+		return -ENOMEM;
 	atomic_store_explicit(&next_id, CHUNK_HEAD_WORDS, memory_order_relaxed);
-	atomic_flag_clear(&growing);
-	atomic_store_explicit(&old, NULL, memory_order_relaxed);
-	atomic_store_explicit(&current, table, memory_order_release);
 	return chunk_make(0) ? 0 : -ENOSPC;
 }

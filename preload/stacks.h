@@ -2,9 +2,11 @@
  * Call stacks interned to ids: a trie of nodes {parent, pc}, kept in mapped segments of the trace
  * file, so that an id written in an event can be resolved whatever becomes of the process.
  *
- * Lookup goes through a lock-free hash table in private memory. A race may intern one stack twice;
- * that costs 8 bytes and readers take equal nodes for the same. (The table grows by moving a few
- * slots at each insertion; no insertion waits for another thread.)
+ * Lookup goes through links in private memory, 16 bytes a node, by index like the nodes: each node
+ * has a tree of its children. Nothing is ever moved, and a node is linked with one store, so that
+ * no thread waits for another and one that never returns (longjmp out of a handler, cancellation)
+ * leaves at most an id that nobody uses. Two threads that make the same node at once end up with
+ * one id; the other's 8 bytes are wasted.
  */
 #ifndef STACKS_H
 #define STACKS_H
