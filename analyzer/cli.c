@@ -28,14 +28,35 @@ static const struct cli_option version_option = {.name = "version", .letter = 'V
 
 const char *const cli_color_choices[] = {"auto", "always", "never", NULL};
 
+/* Without memory: what fits, and bytes that are not plain ASCII as question marks. */
+__attribute__((format(printf, 2, 0))) static void say_plainly(const struct cli_command *command,
+							      const char *format, va_list arguments)
+{
+	char line[1024];
+	size_t room = sizeof(line) - 1, used; /* leaves one for the newline */
+	int bytes = snprintf(line, room, "%s: ", command->name);
+
+	vsnprintf(line + bytes, room - (size_t)bytes, format, arguments);
+	used = strlen(line);
+	for (size_t i = 0; i < used; i++) {
+		if (line[i] < ' ' || line[i] > '~')
+			line[i] = '?';
+	}
+	line[used++] = '\n';
+	if (write(STDERR_FILENO, line, used) < 0) {
+		/* Nobody is left to be told. */
+	}
+}
+
 void cli_error(const struct cli_command *command, const char *format, ...)
 {
 	struct out *line = NULL;
-	va_list arguments;
+	va_list arguments, again;
 	char *text = NULL;
 	const char *bytes;
 
 	va_start(arguments, format);
+	va_copy(again, arguments);
 	if (vasprintf(&text, format, arguments) < 0)
 		text = NULL;
 	va_end(arguments);
@@ -44,11 +65,15 @@ void cli_error(const struct cli_command *command, const char *format, ...)
 		escape_terminal(line, text, strlen(text));
 		out_char(line, '\n');
 		bytes = out_memory(line);
-		if (write(STDERR_FILENO, bytes, strlen(bytes)) < 0) {
+		if (!out_error(line) && write(STDERR_FILENO, bytes, strlen(bytes)) < 0) {
 			/* Nobody is left to be told. */
 		}
-		out_close(line);
 	}
+	if (!line || out_error(line))
+		say_plainly(command, format, again);
+	if (line)
+		out_close(line);
+	va_end(again);
 	free(text);
 }
 
@@ -407,8 +432,11 @@ char *cli_trace(const struct cli_command *command, const char *file)
 	char *path = file ? strdup(file) : NULL, *largest = NULL;
 	int count;
 
-	if (file)
+	if (file) {
+		if (!path)
+			cli_error(command, "%s: %s", file, strerror(ENOMEM));
 		return path;
+	}
 	count = cli_newest_trace(".", &path, &largest);
 	if (count < 0)
 		cli_error(command, "cannot list this directory: %s", strerror(-count));
