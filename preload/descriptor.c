@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -11,44 +13,139 @@
 
 /* Descriptors the program opens start low, and those of its select() stay below 1024. */
 #define NUMBER_WANTED 1000
+/* Numbers above the limit that we may use. */
+#define SPARE 64
+/* A number costs 8 bytes of every lower one in the kernel, and a fork copies them. */
+#define LIMIT_RAISED_MAX 4096
+
+/* The limit of descriptors while one of ours is opened. */
+struct room {
+	struct rlimit before, raised;
+	uint64_t mask; /* signals wait: a handler must not find, or leave, the limit raised */
+	bool is_raised;
+};
+
+/* Held while the limit is raised; tried, never waited for. */
+static atomic_flag raising = ATOMIC_FLAG_INIT;
+
+/* Whether there are numbers above the limit, and few enough below it. */
+static bool is_above_open(struct room *room)
+{
+	const struct rlimit *before = &room->before;
+	rlim_t wanted = before->rlim_cur > NUMBER_WANTED ? before->rlim_cur : NUMBER_WANTED;
+
+	if (before->rlim_cur > LIMIT_RAISED_MAX || before->rlim_cur >= before->rlim_max)
+		return false;
+	room->raised = *before;
+	room->raised.rlim_cur =
+	    wanted + SPARE < before->rlim_max ? wanted + SPARE : before->rlim_max;
+	return true;
+}
+
+static void make_room(struct room *room)
+{
+	uint64_t all = UINT64_MAX;
+
+	room->is_raised = false;
+	room->before.rlim_cur = 0;
+	if (SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &room->before) < 0 || !is_above_open(room) ||
+	    atomic_flag_test_and_set_explicit(&raising, memory_order_acquire))
+		return;
+	SYS4(rt_sigprocmask, SIG_SETMASK, &all, &room->mask, sizeof(all));
+	if (SYS4(prlimit64, 0, RLIMIT_NOFILE, &room->raised, &room->before) == 0) {
+		room->is_raised = true;
+		return;
+	}
+	SYS4(rt_sigprocmask, SIG_SETMASK, &room->mask, NULL, sizeof(all));
+	atomic_flag_clear_explicit(&raising, memory_order_release);
+}
+
+static void leave_room(struct room *room)
+{
+	struct rlimit seen;
+
+	if (!room->is_raised)
+		return;
+	if (SYS4(prlimit64, 0, RLIMIT_NOFILE, &room->before, &seen) == 0 &&
+	    (seen.rlim_cur != room->raised.rlim_cur || seen.rlim_max != room->raised.rlim_max))
+		SYS4(prlimit64, 0, RLIMIT_NOFILE, &seen, NULL); /* the program's word, meanwhile */
+	SYS4(rt_sigprocmask, SIG_SETMASK, &room->mask, NULL, sizeof(room->mask));
+	atomic_flag_clear_explicit(&raising, memory_order_release);
+}
+
+void descriptor_forked(void)
+{
+	atomic_flag_clear_explicit(&raising, memory_order_release);
+}
+
+static bool are_same(int a, int b)
+{
+	struct stat one, other;
+
+	return SYS2(fstat, a, &one) == 0 && SYS2(fstat, b, &other) == 0 &&
+	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+static long duplicate(int fd, long from)
+{
+	return SYS3(fcntl, fd, F_DUPFD_CLOEXEC, from);
+}
+
+/* The best number there is; -errno when there is none but `fd`. */
+static long find_number(int fd, const struct room *room)
+{
+	long limit = (long)room->before.rlim_cur;
+	bool above = room->is_raised && limit > NUMBER_WANTED;
+	long up = duplicate(fd, above ? limit : NUMBER_WANTED);
+
+	/* The hard limit is below: take what is above the soft one, or high under it. */
+	if (up < 0 && room->is_raised)
+		up = duplicate(fd, limit);
+	if (up < 0 && limit <= NUMBER_WANTED + SPARE)
+		up = duplicate(fd, limit > 16 ? limit - 8 : limit / 2);
+	return up;
+}
 
 /*
  * Whatever the limit, never a standard stream's number: a program that was started without one
- * writes there all the same, into our file. -errno when there is no other; `fd` stays open then.
+ * writes there all the same, into our file.
  */
-static int move_up(int fd)
+static int move_up(int fd, const struct room *room)
 {
-	long up = SYS3(fcntl, fd, F_DUPFD_CLOEXEC, NUMBER_WANTED);
-	struct rlimit limit;
+	long up = find_number(fd, room);
 
-	/* RLIMIT_NOFILE is below: take one that is high under it. */
-	if (up == -EINVAL && SYS4(prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0)
-		up = SYS3(fcntl, fd, F_DUPFD_CLOEXEC,
-			  limit.rlim_cur > 16 ? limit.rlim_cur - 8 : limit.rlim_cur / 2);
 	if (up < 0 && fd > 2)
 		return fd;
-	if (up < 3)
-		up = SYS3(fcntl, fd, F_DUPFD_CLOEXEC, 3);
-	if (up >= 0)
+	if (up >= 0 && up < 3) {
+		SYS1(close, up);
+		up = -EMFILE;
+	}
+	if (up < 0)
+		up = duplicate(fd, 3);
+	/* Another thread may close all it does not know, and use the number anew. */
+	if (up < 0 || are_same(fd, (int)up))
 		SYS1(close, fd);
 	return (int)up;
 }
 
-static int take(struct descriptor *descriptor, int fd)
+int descriptor_open(const char *path, int flags, unsigned mode)
 {
-	int number = move_up(fd);
+	struct room room;
+	long fd;
 
-	if (number < 0)
-		return number;
-	atomic_store_explicit(&descriptor->number, number, memory_order_relaxed);
-	return 0;
+	make_room(&room);
+	fd = SYS4(openat, AT_FDCWD, path, flags | O_CLOEXEC, mode);
+	if (fd >= 0)
+		fd = move_up((int)fd, &room);
+	leave_room(&room);
+	return (int)fd;
 }
 
 static bool is_same(const struct descriptor *descriptor, int fd)
 {
 	struct stat status;
 
-	return SYS2(fstat, fd, &status) == 0 && status.st_dev == descriptor->device &&
+	return fd >= 0 && SYS2(fstat, fd, &status) == 0 && status.st_dev == descriptor->device &&
 	       status.st_ino == descriptor->inode;
 }
 
@@ -61,23 +158,33 @@ int descriptor_adopt(struct descriptor *descriptor, int fd)
 		return (int)result;
 	descriptor->device = status.st_dev;
 	descriptor->inode = status.st_ino;
-	return take(descriptor, fd);
+	atomic_store_explicit(&descriptor->number, fd, memory_order_relaxed);
+	return 0;
 }
 
 int descriptor_readopt(struct descriptor *descriptor, int fd)
 {
-	int result = is_same(descriptor, fd) ? take(descriptor, fd) : -ESTALE;
+	int stale = atomic_load_explicit(&descriptor->number, memory_order_relaxed);
 
-	if (result < 0)
+	if (!is_same(descriptor, fd)) {
 		SYS1(close, fd);
-	return result;
+		return -ESTALE;
+	}
+	if (stale == fd)
+		return 0;
+	/* Two threads may miss it at once: one number is enough. */
+	if (is_same(descriptor, stale) ||
+	    !atomic_compare_exchange_strong_explicit(&descriptor->number, &stale, fd,
+						     memory_order_relaxed, memory_order_relaxed))
+		SYS1(close, fd);
+	return 0;
 }
 
 int descriptor_get(const struct descriptor *descriptor)
 {
 	int fd = atomic_load_explicit(&descriptor->number, memory_order_relaxed);
 
-	return fd >= 0 && is_same(descriptor, fd) ? fd : -EBADF;
+	return is_same(descriptor, fd) ? fd : -EBADF;
 }
 
 void descriptor_close(struct descriptor *descriptor)

@@ -40,15 +40,14 @@ void resident_init(void)
 static int statm_descriptor(void)
 {
 	int fd = descriptor_get(&statm);
-	long opened;
 
 	if (fd >= 0)
 		return fd;
-	opened = SYS4(openat, AT_FDCWD, "/proc/self/statm", O_RDONLY | O_CLOEXEC, 0);
-	if (opened < 0)
+	fd = descriptor_open("/proc/self/statm", O_RDONLY, 0);
+	if (fd < 0)
 		return -1;
-	if (descriptor_adopt(&statm, (int)opened) < 0)
-		SYS1(close, opened);
+	if (descriptor_adopt(&statm, fd) < 0)
+		SYS1(close, fd);
 	return descriptor_get(&statm);
 }
 

@@ -61,10 +61,10 @@ static int usable_descriptor(void)
 
 	if (fd >= 0)
 		return fd;
-	opened = SYS4(openat, AT_FDCWD, path_absolute, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
-	if (opened < 0)
-		return (int)opened;
-	result = descriptor_readopt(&descriptor, (int)opened);
+	fd = descriptor_open(path_absolute, O_RDWR | O_NOFOLLOW, 0);
+	if (fd < 0)
+		return fd;
+	result = descriptor_readopt(&descriptor, fd);
 	return result < 0 ? result : descriptor_get(&descriptor);
 }
 
@@ -150,6 +150,7 @@ void trace_file_forked(void)
 		SYS6(mmap, mappings[i].memory, mappings[i].bytes, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 	atomic_store_explicit(&mapping_count, 0, memory_order_relaxed);
+	descriptor_forked();
 	descriptor_close(&descriptor);
 	/* A hook that the fork interrupted finds a header, now private, and no file to open again.
 	 */
@@ -197,16 +198,15 @@ static int fill_new_file(int fd, const struct trace_header *fixed)
 
 int trace_file_create(const char *path, const struct trace_header *fixed)
 {
-	long fd =
-	    SYS4(openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = descriptor_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	int result;
 
 	if (fd < 0)
-		return (int)fd;
+		return fd;
 	set_path(path);
-	result = fill_new_file((int)fd, fixed);
+	result = fill_new_file(fd, fixed);
 	if (result == 0)
-		result = descriptor_adopt(&descriptor, (int)fd);
+		result = descriptor_adopt(&descriptor, fd);
 	if (result < 0) {
 		SYS3(unlinkat, AT_FDCWD, path, 0);
 		SYS1(close, fd);
