@@ -379,7 +379,7 @@ static void reread_header(struct trace_reader *reader)
 /*
  * A file that was cut lacks what the header says was written; whatever was in that, the ordinals
  * tell only some of it. A process killed between reserving and writing leaves such a tail too, and
- * loses nothing by it.
+ * loses nothing by it; likewise one that ended while another of its threads was writing.
  */
 static void judge_tail(struct trace_reader *reader)
 {
@@ -388,7 +388,7 @@ static void judge_tail(struct trace_reader *reader)
 
 	if (reader->running || tail <= size)
 		return;
-	if (reader->header.end != TRACE_END_NONE)
+	if (reader->header.end != TRACE_END_NONE && reader->header.writing == 0)
 		damage->cut = true;
 	if (!damage->cut)
 		return;

@@ -23,6 +23,7 @@ EXPORT int execlp(const char *file, const char *argument, ...);
 EXPORT int execle(const char *path, const char *argument, ...);
 EXPORT void _exit(int status) __attribute__((noreturn));
 EXPORT void _Exit(int status) __attribute__((noreturn));
+EXPORT void quick_exit(int status) __attribute__((noreturn));
 
 /* An exec that returns has failed: the process lives on and so does its recording. */
 #define EXEC(call)                                                                                 \
@@ -137,4 +138,12 @@ void _Exit(int status)
 	lifecycle_exit(status);
 	for (;;)
 		SYS1(exit_group, status);
+}
+
+void quick_exit(int status)
+{
+	lifecycle_quick_exit(status);
+	if (real_ready())
+		real.quick_exit(status);
+	_exit(status);
 }

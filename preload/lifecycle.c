@@ -45,6 +45,7 @@ static volatile uint32_t *generation;
 static uint32_t last_generation;
 static bool forked;
 static bool paused;
+static int quick_status; /* of the quick_exit under way */
 static atomic_flag started = ATOMIC_FLAG_INIT;
 static atomic_flag disabled = ATOMIC_FLAG_INIT;
 
@@ -343,9 +344,14 @@ static void at_exit(int status, void *unused)
 	end_with(status & 0xff);
 }
 
+void lifecycle_quick_exit(int status)
+{
+	quick_status = status & 0xff;
+}
+
 static void at_quick_exit_call(void)
 {
-	end_with(0);
+	end_with(quick_status);
 }
 
 /*

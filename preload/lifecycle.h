@@ -34,4 +34,7 @@ void lifecycle_exec_failed(void);
 /* Just before the process ends with `status` by _exit. */
 void lifecycle_exit(int status);
 
+/* Before quick_exit() with `status`, whose handlers are not told it. */
+void lifecycle_quick_exit(int status);
+
 #endif

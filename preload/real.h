@@ -31,7 +31,8 @@
 	X(int, execve, (const char *, char *const *, char *const *))                               \
 	X(int, execvpe, (const char *, char *const *, char *const *))                              \
 	X(int, fexecve, (int, char *const *, char *const *))                                       \
-	X(int, execveat, (int, const char *, char *const *, char *const *, int))
+	X(int, execveat, (int, const char *, char *const *, char *const *, int))                   \
+	X(void, quick_exit, (int))
 
 struct real {
 #define REAL_MEMBER(result, name, parameters) result(*name) parameters;

@@ -228,6 +228,17 @@ static uint64_t reserve(size_t bytes, size_t alignment)
 	return start;
 }
 
+/* Who finds less file than was reserved must know that a write may have been cut off by the end. */
+static void begin_writing(void)
+{
+	__atomic_fetch_add(&header->writing, 1, __ATOMIC_RELAXED);
+}
+
+static void end_writing(void)
+{
+	__atomic_fetch_sub(&header->writing, 1, __ATOMIC_RELEASE);
+}
+
 /* Gives back what nothing was written to, unless more was reserved after it. */
 static void unreserve(uint64_t start, size_t bytes)
 {
@@ -272,8 +283,8 @@ static uint64_t hash_pieces(const struct iovec *pieces, unsigned count)
 	return XXH3_64bits_digest(&state);
 }
 
-int trace_file_append(enum trace_segment_type type, uint32_t index, const struct iovec *pieces,
-		      unsigned count)
+static int append(enum trace_segment_type type, uint32_t index, const struct iovec *pieces,
+		  unsigned count)
 {
 	struct trace_segment head;
 	static const char padding[TRACE_SEGMENT_ALIGN];
@@ -310,7 +321,18 @@ int trace_file_append(enum trace_segment_type type, uint32_t index, const struct
 	return failed(result);
 }
 
-void *trace_file_map(enum trace_segment_type type, uint32_t index, size_t bytes)
+int trace_file_append(enum trace_segment_type type, uint32_t index, const struct iovec *pieces,
+		      unsigned count)
+{
+	int result;
+
+	begin_writing();
+	result = append(type, index, pieces, count);
+	end_writing();
+	return result;
+}
+
+static void *map(enum trace_segment_type type, uint32_t index, size_t bytes)
 {
 	struct trace_segment *segment;
 	uint64_t offset;
@@ -332,5 +354,15 @@ void *trace_file_map(enum trace_segment_type type, uint32_t index, size_t bytes)
 		return NULL;
 	}
 	*segment = segment_head(type, index, bytes, bytes - sizeof(*segment), 0);
+	return segment;
+}
+
+void *trace_file_map(enum trace_segment_type type, uint32_t index, size_t bytes)
+{
+	void *segment;
+
+	begin_writing();
+	segment = map(type, index, bytes);
+	end_writing();
 	return segment;
 }

@@ -95,11 +95,19 @@ struct trace_header {
 	uint64_t unwind_fallbacks; /* stacks that needed the general unwinder */
 	uint64_t unwind_truncated; /* stacks cut at max_depth */
 	uint32_t flags;		   /* enum trace_flag */
-	uint32_t reserved1;
+	uint32_t writing; /* segments on their way into the file: space may be reserved for them */
 	uint64_t end_events; /* the recorder's own counts when `end` was written, for people: */
 	uint64_t end_blocks; /* blocks acquired less blocks released; the events are the truth */
-	uint32_t reserved2[12];
+	struct trace_clock stopped; /* when recording stopped, if it did before the process ended */
+	uint32_t stop_reason;	    /* enum trace_stop; written last */
+	uint32_t reserved1[7];
 	_Alignas(64) struct trace_region regions[TRACE_REGIONS];
+};
+
+/* Why recording stopped for good although the process went on. */
+enum trace_stop {
+	TRACE_STOP_NONE = 0,
+	TRACE_STOP_RING = 1, /* no memory or disk space for another thread's ring */
 };
 
 /* Reasons why a recording may be incomplete, in trace_header.flags. */

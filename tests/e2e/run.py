@@ -9,20 +9,19 @@ MEMPROF_E2E_KEEP=1 keeps the scratch directory of a case that failed.
 """
 
 import argparse
+import glob
+import importlib
 import os
 import sys
 import time
 import traceback
 
-import cases_build
-import cases_guest
-import cases_killed
-import cases_real
-import cases_tools
-import cases_truth
 from harness import Bench, Failure, Skip
 
-MODULES = (cases_truth, cases_guest, cases_killed, cases_real, cases_build, cases_tools)
+HERE = os.path.dirname(os.path.abspath(__file__))
+MODULES = [importlib.import_module(os.path.basename(path)[:-len(".py")])
+           for kind in ("cases_*.py", "hostile_*.py")
+           for path in sorted(glob.glob(os.path.join(HERE, kind)))]
 CASES = {name: case for module in MODULES for name, case in module.CASES.items()}
 SKIPPED = 77
 
@@ -61,7 +60,6 @@ def select(patterns):
 
 
 def main():
-    here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default="build", help="the build directory")
     parser.add_argument("--list", action="store_true", help="print the names of all cases")
@@ -70,7 +68,7 @@ def main():
     if arguments.list:
         print("\n".join(CASES))
         return 0
-    source = os.path.dirname(os.path.dirname(here))
+    source = os.path.dirname(os.path.dirname(HERE))
     results = [run_case(name, arguments.build, source) for name in select(arguments.cases)]
     if "FAILED" in results:
         return 1
