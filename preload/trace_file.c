@@ -56,7 +56,6 @@ static size_t round_up(size_t n, size_t unit)
 static int usable_descriptor(void)
 {
 	int fd = descriptor_get(&descriptor);
-	long opened;
 	int result;
 
 	if (fd >= 0)
