@@ -1,26 +1,21 @@
 /*
  * The backend on elfutils. libdwfl finds the pieces of a module (separate debug file by build-id or
- * .gnu_debuglink, dwz's common file, .gnu_debugdata); the index of compile units is our own,
- * because dwarf_addrdie() needs .debug_aranges, which clang and rustc leave out.
+ * .gnu_debuglink, dwz's common file, .gnu_debugdata); which compile unit an address is in we find
+ * ourselves (symbol_libdw_units.h).
  *
  * A file has a Dwfl of its own, so that modules do not know of each other. libdwfl places a file at
  * an address it chooses; `bias` is what it adds to the file's own addresses.
  */
 #include "symbol_libdw_debug.h"
-#include "symbol_libdw_ranges.h"
-#include "symbol_libdw_scopes.h"
 #include "symbol_libdw_symbols.h"
-#include "symbol_libdw_unit.h"
+#include "symbol_libdw_units.h"
 #include "symbolizer.h"
 
-#include <dwarf.h>
 #include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define UNITS_MAX (1 << 22)
 
 struct file {
 	Dwfl_Callbacks callbacks;
@@ -32,15 +27,8 @@ struct file {
 	bool symbols_read;
 	/* debug information */
 	bool units_read;
-	bool unplaced_walked;
 	int64_t dwarf_offset; /* address there = address in the file + this */
-	struct libdw_scopes *scopes;
-	struct libdw_unit **units;
-	size_t unit_count;
-	size_t unit_room;
-	uint32_t *unplaced; /* units that do not say where their code is */
-	size_t unplaced_count;
-	struct symbol_ranges ranges; /* of `units` */
+	struct libdw_units *units;
 };
 
 static int find_no_elf(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base,
@@ -54,12 +42,7 @@ static void close_file(void *opaque)
 {
 	struct file *file = opaque;
 
-	for (size_t i = 0; i < file->unit_count; i++)
-		libdw_unit_free(file->units[i]);
-	free(file->units);
-	free(file->unplaced);
-	symbol_ranges_fini(&file->ranges);
-	libdw_scopes_free(file->scopes);
+	libdw_units_free(file->units);
 	libdw_symbols_free(file->symbols);
 	if (file->dwfl)
 		dwfl_end(file->dwfl);
@@ -117,93 +100,15 @@ static const uint8_t *build_id(void *opaque, size_t *bytes)
 	return length > 0 ? id : NULL;
 }
 
-static bool add_unit(struct file *file, const Dwarf_Die *die)
-{
-	if (file->unit_count == file->unit_room) {
-		size_t room = file->unit_room ? file->unit_room * 2 : 64;
-		struct libdw_unit **units = reallocarray(file->units, room, sizeof(*units));
-		uint32_t *unplaced = reallocarray(file->unplaced, room, sizeof(*unplaced));
-
-		file->units = units ? units : file->units;
-		file->unplaced = unplaced ? unplaced : file->unplaced;
-		if (!units || !unplaced)
-			return false;
-		file->unit_room = room;
-	}
-	file->units[file->unit_count] = libdw_unit_new(die, file->scopes);
-	return file->units[file->unit_count] != NULL;
-}
-
-static bool is_code_unit(Dwarf_Die *die)
-{
-	int tag = dwarf_tag(die);
-
-	return tag == DW_TAG_compile_unit || tag == DW_TAG_skeleton_unit;
-}
-
 static void read_units(struct file *file)
 {
-	Dwarf_Addr bias;
+	Dwarf_Addr bias = 0;
 	Dwarf *dwarf = dwfl_module_getdwarf(file->module, &bias);
-	Dwarf_CU *unit = NULL;
-	Dwarf_Die die, split;
-	uint8_t type;
 
 	file->units_read = true;
-	file->scopes = libdw_scopes_new();
-	if (!dwarf || !file->scopes)
-		return;
-	file->dwarf_offset = (int64_t)(file->bias - bias);
-	while (file->unit_count < UNITS_MAX &&
-	       dwarf_get_units(dwarf, unit, &unit, NULL, &type, &die, &split) == 0) {
-		size_t before = file->ranges.count;
-		uint32_t index = (uint32_t)file->unit_count;
-		bool has_split = type == DW_UT_skeleton && split.addr;
-
-		if (!is_code_unit(&die))
-			continue;
-		if (!add_unit(file, has_split ? &split : &die) ||
-		    !libdw_die_ranges(&die, &file->ranges, index))
-			break;
-		file->unit_count++;
-		if (file->ranges.count == before && dwarf_haschildren(&die) > 0)
-			file->unplaced[file->unplaced_count++] = index;
-	}
-	symbol_ranges_sort(&file->ranges);
-}
-
-/* Walks the units that do not say where their code is, once, for they cost the most. */
-static bool place_units(struct file *file)
-{
-	if (file->unplaced_walked || !file->unplaced_count)
-		return false;
-	file->unplaced_walked = true;
-	for (size_t i = 0; i < file->unplaced_count; i++)
-		if (!libdw_unit_ranges(file->units[file->unplaced[i]], &file->ranges,
-				       file->unplaced[i]))
-			break;
-	symbol_ranges_sort(&file->ranges);
-	return true;
-}
-
-/* Units may overlap (linker-folded code, lying ranges): the first with a function there is it. */
-static size_t resolve_in_units(struct file *file, uint64_t address, struct symbol_frame *frames,
-			       size_t max, bool *linked)
-{
-	size_t cursor = symbol_ranges_search(&file->ranges, address);
-	const struct symbol_range *range;
-	struct libdw_unit *only_line = NULL;
-
-	while ((range = symbol_ranges_next(&file->ranges, address, &cursor))) {
-		struct libdw_unit *unit = file->units[range->value];
-		size_t count = libdw_unit_resolve(unit, address, frames, max, linked);
-
-		if (count && frames[count - 1].function)
-			return count;
-		if (count && !only_line)
-			only_line = unit;
-	}
-	return only_line ? libdw_unit_resolve(only_line, address, frames, max, linked) : 0;
+	file->units = libdw_units_new(dwarf);
+	if (dwarf)
+		file->dwarf_offset = (int64_t)(file->bias - bias);
 }
 
 static const char *symbol_at(struct file *file, uint64_t address)
@@ -231,9 +136,7 @@ static size_t resolve(void *opaque, uint64_t address, struct symbol_frame *frame
 	if (!file->units_read)
 		read_units(file);
 	there = address + (uint64_t)file->dwarf_offset;
-	count = resolve_in_units(file, there, frames, max, &linked);
-	if (!count && place_units(file))
-		count = resolve_in_units(file, there, frames, max, &linked);
+	count = file->units ? libdw_units_resolve(file->units, there, frames, max, &linked) : 0;
 	if (count && linked)
 		return count;
 	if (!count) {

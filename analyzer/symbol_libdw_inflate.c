@@ -84,7 +84,7 @@ static bool inflate_section(struct copy *copy, Elf64_Shdr *section)
 	    head.ch_size > FILE_BYTES_MAX - copy->end || head.ch_size / RATIO_MAX > packed ||
 	    ftruncate(copy->fd, (off_t)(copy->end + head.ch_size)) != 0)
 		return false;
-	to = mmap(NULL, head.ch_size, PROT_READ | PROT_WRITE, MAP_SHARED, copy->fd,
+	to = mmap(NULL, head.ch_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, copy->fd,
 		  (off_t)copy->end);
 	if (to == MAP_FAILED)
 		return false;

@@ -192,15 +192,13 @@ static bool walk(struct unit *unit, Dwarf_Die *parent, uint32_t scope, int depth
 	}
 }
 
-/* C has no scopes worth a walk. */
-static bool is_c(Dwarf_Die *unit)
+bool libdw_scopes_none(Dwarf_Die *unit)
 {
 	switch (dwarf_srclang(unit)) {
 	case DW_LANG_C:
 	case DW_LANG_C89:
 	case DW_LANG_C99:
 	case DW_LANG_C11:
-	case DW_LANG_Mips_Assembler:
 		return true;
 	default:
 		return false;
@@ -224,7 +222,7 @@ static struct unit *unit_of(struct libdw_scopes *scopes, Dwarf_Die *die)
 	scopes->units = units;
 	scopes->last = scopes->count;
 	units[scopes->count] = (struct unit){.die = die->addr};
-	if (!is_c(die))
+	if (!libdw_scopes_none(die) && dwarf_srclang(die) != DW_LANG_Mips_Assembler)
 		walk(&units[scopes->count], die, NONE, 0);
 	return &units[scopes->count++];
 }

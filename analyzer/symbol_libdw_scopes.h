@@ -7,6 +7,7 @@
 #define SYMBOL_LIBDW_SCOPES_H
 
 #include <elfutils/libdw.h>
+#include <stdbool.h>
 
 struct libdw_scopes;
 
@@ -19,5 +20,8 @@ void libdw_scopes_free(struct libdw_scopes *scopes);
  * NULL when it lies in none, or without memory. Lives as long as the scopes.
  */
 const char *libdw_scopes_name(struct libdw_scopes *scopes, const Dwarf_Die *function);
+
+/* Whether a unit is C: it has no scopes, and the linker's names are the source's. */
+bool libdw_scopes_none(Dwarf_Die *unit);
 
 #endif

@@ -40,6 +40,7 @@ struct libdw_unit {
 	struct libdw_scopes *scopes;
 	const char *directory; /* DW_AT_comp_dir; libdw's */
 	bool walked;
+	bool is_c;
 	struct function *functions;
 	size_t count;
 	size_t room;
@@ -169,6 +170,7 @@ static void walk_unit_once(struct libdw_unit *unit)
 		return;
 	unit->walked = true;
 	unit->directory = dwarf_formstring(dwarf_attr(&unit->die, DW_AT_comp_dir, &attribute));
+	unit->is_c = libdw_scopes_none(&unit->die);
 	walk_unit(unit, &unit->die, 0);
 	symbol_ranges_sort(&unit->ranges);
 }
@@ -261,11 +263,13 @@ static const char *name_of(struct libdw_unit *unit, Dwarf_Die *die, bool *linked
 		    dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute));
 	if (name && *name)
 		return name;
-	*linked = false;
 	name = libdw_scopes_name(unit->scopes, die);
 	if (!name)
 		name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
-	return name && *name ? name : NULL;
+	if (name && !*name)
+		name = NULL;
+	*linked = name && unit->is_c;
+	return name;
 }
 
 static uint32_t number_of(Dwarf_Die *die, unsigned attribute_name)
