@@ -128,12 +128,13 @@ static int allocate(int fd, uint64_t offset, size_t bytes)
 	return write_zeros(fd, offset, offset + bytes);
 }
 
-static void *map_shared(int fd, uint64_t offset, size_t bytes)
+static void *map_shared(int fd, uint64_t offset, size_t bytes, int *result)
 {
 	long memory = SYS6(mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
 	unsigned index;
 
-	if (memory < 0 && memory > -4096)
+	*result = memory < 0 && memory > -4096 ? (int)memory : 0;
+	if (*result < 0)
 		return NULL;
 	index = atomic_fetch_add_explicit(&mapping_count, 1, memory_order_relaxed);
 	if (index < MAPPINGS_MAX)
@@ -183,9 +184,9 @@ static int fill_new_file(int fd, const struct trace_header *fixed)
 	result = allocate(fd, 0, trace_file_page());
 	if (result < 0)
 		return result;
-	mapped = map_shared(fd, 0, trace_file_page());
+	mapped = map_shared(fd, 0, trace_file_page(), &result);
 	if (!mapped)
-		return -ENOMEM;
+		return result;
 	memcpy(mapped, fixed, offsetof(struct trace_header, tail));
 	mapped->header_bytes = (uint32_t)trace_file_page();
 	mapped->page_size = (uint32_t)trace_file_page();
@@ -213,18 +214,23 @@ int trace_file_create(const char *path, const struct trace_header *fixed)
 	return result;
 }
 
+/* A piece of the file, and where the end was before it was reserved. */
+struct place {
+	uint64_t before, start, end;
+};
+
 /* Reserves `bytes` at a multiple of `alignment` at the end of the file. */
-static uint64_t reserve(size_t bytes, size_t alignment)
+static struct place reserve(size_t bytes, size_t alignment)
 {
 	uint64_t *tail = &header->tail;
-	uint64_t old = __atomic_load_n(tail, __ATOMIC_RELAXED);
-	uint64_t start;
+	struct place place = {.before = __atomic_load_n(tail, __ATOMIC_RELAXED)};
 
-	do
-		start = round_up(old, alignment);
-	while (!__atomic_compare_exchange_n(tail, &old, start + bytes, false, __ATOMIC_RELAXED,
-					    __ATOMIC_RELAXED));
-	return start;
+	do {
+		place.start = round_up(place.before, alignment);
+		place.end = place.start + bytes;
+	} while (!__atomic_compare_exchange_n(tail, &place.before, place.end, false,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return place;
 }
 
 /* Who finds less file than was reserved must know that a write may have been cut off by the end. */
@@ -239,11 +245,11 @@ static void end_writing(void)
 }
 
 /* Gives back what nothing was written to, unless more was reserved after it. */
-static void unreserve(uint64_t start, size_t bytes)
+static void unreserve(const struct place *place)
 {
-	uint64_t end = start + bytes;
+	uint64_t end = place->end;
 
-	__atomic_compare_exchange_n(&header->tail, &end, start, false, __ATOMIC_RELAXED,
+	__atomic_compare_exchange_n(&header->tail, &end, place->before, false, __ATOMIC_RELAXED,
 				    __ATOMIC_RELAXED);
 }
 
@@ -282,6 +288,25 @@ static uint64_t hash_pieces(const struct iovec *pieces, unsigned count)
 	return XXH3_64bits_digest(&state);
 }
 
+/*
+ * Between our asking for the descriptor and our using it the program may close it: then it is
+ * opened again, but not for ever.
+ */
+#define TRIES_MAX 8
+
+static int write_pieces(struct iovec *pieces, unsigned count, uint64_t *offset)
+{
+	uint64_t start = *offset;
+	int result = -EBADF;
+
+	for (unsigned i = 0; i < TRIES_MAX && result == -EBADF && *offset == start; i++) {
+		int fd = usable_descriptor();
+
+		result = fd < 0 ? fd : write_fully(fd, pieces, count, offset);
+	}
+	return result;
+}
+
 static int append(enum trace_segment_type type, uint32_t index, const struct iovec *pieces,
 		  unsigned count)
 {
@@ -289,8 +314,9 @@ static int append(enum trace_segment_type type, uint32_t index, const struct iov
 	static const char padding[TRACE_SEGMENT_ALIGN];
 	struct iovec all[6];
 	size_t payload = 0, bytes;
-	uint64_t offset, reached;
-	int fd, result;
+	struct place place;
+	uint64_t reached;
+	int result;
 
 	if (count > 4)
 		return -EINVAL;
@@ -302,21 +328,14 @@ static int append(enum trace_segment_type type, uint32_t index, const struct iov
 	head = segment_head(type, index, bytes, payload, hash_pieces(pieces, count));
 	all[0] = (struct iovec){&head, sizeof(head)};
 	all[count + 1] = (struct iovec){(void *)padding, bytes - sizeof(head) - payload};
-	fd = usable_descriptor();
-	if (fd < 0)
-		return failed(fd);
-	offset = reserve(bytes, TRACE_SEGMENT_ALIGN);
-	if (!size_allowed(offset + bytes)) {
-		unreserve(offset, bytes);
-		return failed(-EFBIG);
-	}
-	reached = offset;
-	result = write_fully(fd, all, count + 2, &reached);
+	place = reserve(bytes, TRACE_SEGMENT_ALIGN);
+	reached = place.start;
+	result = size_allowed(place.end) ? write_pieces(all, count + 2, &reached) : -EFBIG;
 	if (result == 0)
 		return 0;
 	/* A full disk may have taken the head and some of the rest. */
-	if (write_zeros(fd, offset, reached) == 0)
-		unreserve(offset, bytes);
+	if (reached == place.start || write_zeros(usable_descriptor(), place.start, reached) == 0)
+		unreserve(&place);
 	return failed(result);
 }
 
@@ -331,25 +350,35 @@ int trace_file_append(enum trace_segment_type type, uint32_t index, const struct
 	return result;
 }
 
+/* Disk space at `place`, mapped; NULL with the reason in `result`. */
+static void *map_place(const struct place *place, int *result)
+{
+	void *memory = NULL;
+
+	*result = size_allowed(place->end) ? -EBADF : -EFBIG;
+	for (unsigned i = 0; i < TRIES_MAX && *result == -EBADF; i++) {
+		int fd = usable_descriptor();
+
+		*result = fd < 0 ? fd : allocate(fd, place->start, place->end - place->start);
+		if (*result == 0)
+			memory = map_shared(fd, place->start, place->end - place->start, result);
+	}
+	return memory;
+}
+
 static void *map(enum trace_segment_type type, uint32_t index, size_t bytes)
 {
+	struct place place = reserve(bytes, trace_file_page());
 	struct trace_segment *segment;
-	uint64_t offset;
-	int fd = usable_descriptor();
+	int result;
 
-	if (fd < 0) {
-		failed(fd);
-		return NULL;
-	}
-	offset = reserve(bytes, trace_file_page());
-	if (!size_allowed(offset + bytes) || allocate(fd, offset, bytes) < 0) {
-		unreserve(offset, bytes);
-		failed(-ENOSPC);
-		return NULL;
-	}
-	segment = map_shared(fd, offset, bytes);
+	segment = map_place(&place, &result);
 	if (!segment) {
-		failed(-ENOMEM);
+		/* What has its disk space is a hole for readers, as long as it lies before the end.
+		 */
+		if (result != -ENOMEM)
+			unreserve(&place);
+		failed(result);
 		return NULL;
 	}
 	*segment = segment_head(type, index, bytes, bytes - sizeof(*segment), 0);
