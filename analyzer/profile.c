@@ -113,10 +113,10 @@ static int first_pass(struct analysis *analysis)
 	rc = agg_timeline_init(&analysis->timeline, points, analysis->end_tick);
 	if (rc == 0)
 		rc = callstack_init(&analysis->callstacks, analysis->reader);
+	if (rc != 0)
+		return rc;
 	consumer.first_boundary = next_boundary(analysis);
-	if (rc == 0)
-		rc = replay_run(analysis->reader, &analysis->callstacks, &consumer,
-				&analysis->figures);
+	rc = replay_run(analysis->reader, &analysis->callstacks, &consumer, &analysis->figures);
 	if (rc != 0)
 		return rc;
 	agg_sites_finish(&analysis->sites, &analysis->totals);

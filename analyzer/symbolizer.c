@@ -6,6 +6,7 @@
 #include "symbolizer.h"
 
 #include "frame_rules.h"
+#include "oom.h"
 #include "profile.h"
 #include "symbolizer_file.h"
 #include "symbolizer_strings.h"
@@ -181,7 +182,9 @@ static void open_module(struct symbolizer_module *module)
 
 const char *symbolizer_module_warning(struct symbolizer_module *module)
 {
+	oom_fatal_begin();
 	open_module(module);
+	oom_fatal_end();
 	return module->warning;
 }
 
@@ -286,7 +289,9 @@ size_t symbolizer_resolve(struct symbolizer *symbolizer, struct symbolizer_modul
 	(void)symbolizer;
 	if (max == 0)
 		return 0;
+	oom_fatal_begin();
 	answer = find_answer(module, address);
+	oom_fatal_end();
 	if (!answer) {
 		frames[0] = &module->unknown;
 		return 1;

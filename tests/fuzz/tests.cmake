@@ -29,3 +29,8 @@ endif()
 add_executable(big_trace EXCLUDE_FROM_ALL ${FUZZ}/big_trace.c)
 target_link_libraries(big_trace PRIVATE test_support)
 set_target_properties(big_trace PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+
+# Fails each allocation of a command in turn (cases reader.alloc_fail.* of the end-to-end tests).
+add_library(alloc_fail MODULE ${FUZZ}/alloc_fail.c)
+target_link_libraries(alloc_fail PRIVATE memprof_flags)
+set_target_properties(alloc_fail PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/e2e)
