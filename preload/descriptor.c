@@ -17,6 +17,8 @@
 #define SPARE 64
 /* A number costs 8 bytes of every lower one in the kernel, and a fork copies them. */
 #define LIMIT_RAISED_MAX 4096
+/* Of fewer we take none: a program that was left so few may need each. */
+#define FEWEST 16
 
 /* The limit of descriptors while one of ours is opened. */
 struct room {
@@ -134,6 +136,8 @@ int descriptor_open(const char *path, int flags, unsigned mode)
 	long fd;
 
 	make_room(&room);
+	if (!room.is_raised && room.before.rlim_cur < FEWEST)
+		return -EMFILE;
 	fd = SYS4(openat, AT_FDCWD, path, flags | O_CLOEXEC, mode);
 	if (fd >= 0)
 		fd = move_up((int)fd, &room);

@@ -7,7 +7,7 @@
 #include "trace_file.h"
 
 struct sums {
-	uint64_t events, acquired, released;
+	uint64_t events, acquired, released, lost;
 	struct unwind_counts unwind;
 };
 
@@ -16,6 +16,8 @@ static void add_thread(struct thread *thread, void *context)
 	struct sums *sums = context;
 
 	sums->events += thread->ring.control->flushed_events + thread->ring_events;
+	if (thread->ring.is_private) /* readers cannot see it */
+		sums->lost += thread->ring_events;
 	sums->acquired += thread->acquired;
 	sums->released += thread->released;
 	sums->unwind.checked += thread->unwind_counts.checked;
@@ -41,7 +43,8 @@ void farewell_counts(void)
 	header->unwind_mismatches = sums.unwind.mismatches;
 	header->unwind_fallbacks = sums.unwind.fallbacks;
 	header->unwind_truncated = sums.unwind.truncated;
-	header->end_events = sums.events;
+	__atomic_fetch_add(&header->lost_events, sums.lost, __ATOMIC_RELAXED);
+	header->end_events = sums.events - sums.lost;
 	header->end_blocks = sums.acquired > sums.released ? sums.acquired - sums.released : 0;
 }
 

@@ -176,8 +176,10 @@ static int explain(int result, const char *path, char *error, size_t bytes)
 			: result == -EACCES ? ": permission denied"
 			: result == -ENOENT ? ": no such directory"
 			: result == -EROFS  ? ": read-only file system"
-			: result == -EFBIG  ? ": the limit of file sizes (ulimit -f) is below it"
-					    : ": the system refuses");
+			: result == -EMFILE
+			    ? ": the limit of descriptors (ulimit -n) is reached or very low"
+			: result == -EFBIG ? ": the limit of file sizes (ulimit -f) is below it"
+					   : ": the system refuses");
 	text_add(&text, ": recording is off; set MEMPROF_OUT to a path that can be written");
 	text_end(&text, error);
 	return result;

@@ -82,17 +82,39 @@ static const char *known_name(const char *exe)
 	return base_name(exe);
 }
 
+/* The name the program was called by, made absolute as far as the working directory is known. */
+static void exe_without_proc(struct process *process)
+{
+	const char *called = (const char *)getauxval(AT_EXECFN);
+	struct text text;
+	long got = 0;
+
+	text_init(&text, process->exe, sizeof(process->exe));
+	if (called && called[0] != '/')
+		got = SYS2(getcwd, process->exe, sizeof(process->exe) - 1);
+	if (got > 1 && process->exe[0] == '/') {
+		text.at += got - 1;
+		text_add(&text, "/");
+	}
+	text_add(&text, called ? called : "");
+	text_end(&text, process->exe);
+}
+
 void process_read(struct process *process)
 {
 	struct utsname names;
 	struct text name;
+	size_t bytes;
 	long got;
 
 	process->pid = (pid_t)SYS0(getpid);
 	process->parent = (pid_t)SYS0(getppid);
 	process->start = process_start(process->pid);
 	got = SYS4(readlinkat, AT_FDCWD, "/proc/self/exe", process->exe, sizeof(process->exe) - 1);
-	process->exe[got > 0 ? got : 0] = 0;
+	if (got > 0)
+		process->exe[got] = 0;
+	else if (!process->exe[0])
+		exe_without_proc(process);
 	text_init(&name, process->name, sizeof(process->name));
 	text_add(&name, known_name(process->exe));
 	text_end(&name, process->name);
@@ -104,8 +126,9 @@ void process_read(struct process *process)
 	process->host[0] = 0;
 	if (SYS1(uname, &names) == 0)
 		memcpy(process->host, names.nodename, sizeof(process->host));
-	process->cmdline_bytes =
-	    read_file("/proc/self/cmdline", process->cmdline, sizeof(process->cmdline));
+	bytes = read_file("/proc/self/cmdline", process->cmdline, sizeof(process->cmdline));
+	if (bytes)
+		process->cmdline_bytes = bytes;
 }
 
 bool process_is_recorded(pid_t pid)

@@ -2,16 +2,21 @@
 
 #include <errno.h>
 
+#include "pages.h"
 #include "trace_file.h"
 
 int ring_init(struct ring *ring, uint32_t index)
 {
 	size_t head_bytes =
 	    trace_file_page() > TRACE_RING_DATA_OFFSET ? trace_file_page() : TRACE_RING_DATA_OFFSET;
-	char *segment = trace_file_map(TRACE_SEGMENT_RING, index, head_bytes + RING_DATA_BYTES);
+	size_t bytes = head_bytes + RING_DATA_BYTES;
+	char *segment = trace_file_map(TRACE_SEGMENT_RING, index, bytes);
 
+	ring->is_private = !segment;
 	if (!segment)
-		return -ENOSPC;
+		segment = pages_map(bytes);
+	if (!segment)
+		return -ENOMEM;
 	ring->control = (struct trace_ring *)(segment + sizeof(struct trace_segment));
 	ring->data = (uint64_t *)(segment + head_bytes);
 	ring->next = ring->data;

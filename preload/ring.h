@@ -8,6 +8,7 @@
 #ifndef RING_H
 #define RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,11 +23,15 @@ struct ring {
 	uint64_t *data;		    /* ring words, RING_WORDS of them */
 	uint64_t *next;		    /* where the next word goes */
 	uint64_t *end;
-	uint64_t head;	/* position of `next` */
-	uint32_t index; /* of the RING segment */
+	uint64_t head;	 /* position of `next` */
+	uint32_t index;	 /* of the RING segment */
+	bool is_private; /* not in the file, which had no room: what is not flushed is lost */
 };
 
-/* Makes the RING segment numbered `index`. 0 or -errno. */
+/*
+ * Makes the RING segment numbered `index`; a private ring where the file cannot grow, so that what
+ * cannot be written is counted at least. 0 or -errno.
+ */
 int ring_init(struct ring *ring, uint32_t index);
 
 /* Room for `words`, or NULL when the ring must be emptied first. Owner only. */

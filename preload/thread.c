@@ -148,7 +148,7 @@ static struct thread *attach(struct thread_tls *tls)
 	if (!thread)
 		thread = make();
 	if (!thread) {
-		thread_process.disable("no memory or disk space for another thread's ring");
+		thread_process.disable("no memory for another thread's ring");
 		return NULL;
 	}
 	take_ownership(thread);

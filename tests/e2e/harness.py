@@ -108,15 +108,16 @@ class Bench:
         os.mkdir(path)
         return path
 
-    def run(self, argv, env=None, cwd=None, timeout=120, fixed_addresses=False):
-        """Runs without any preload of ours, in a clean environment."""
+    def run(self, argv, env=None, cwd=None, timeout=120, fixed_addresses=False, prepare=None):
+        """Runs without any preload of ours, in a clean environment; `prepare` is called in the
+        process that becomes the program."""
         full = {k: v for k, v in os.environ.items()
                 if not k.startswith(("MEMPROF_", "LD_", "COUNT_", "MALLOC_"))}
         full.update(env or {})
         with subprocess.Popen(argv, env=full, cwd=cwd or self.work,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE,
-                              preexec_fn=fix_addresses if fixed_addresses else None) as process:
+                              preexec_fn=fix_addresses if fixed_addresses else prepare) as process:
             try:
                 stdout, stderr = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
