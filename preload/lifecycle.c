@@ -212,6 +212,10 @@ static void read_options(void)
 		return;
 	}
 	log_init(options.quiet);
+	/* Programs read what their children write: only the first of a family speaks. */
+	if (options_unknown(environ, error, sizeof(error)) &&
+	    !process_is_recorded((pid_t)SYS0(getppid)))
+		log_line(error);
 	if (!options.children)
 		leave_preload();
 	backend = unwind_find(options.unwind);

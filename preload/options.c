@@ -5,6 +5,8 @@
 
 #include "log.h"
 
+#define PREFIX "MEMPROF_"
+
 enum option_type { OPTION_TEXT, OPTION_CHOICE, OPTION_NUMBER, OPTION_SIZE };
 
 struct option {
@@ -164,7 +166,7 @@ int options_parse(struct options *options, char *const *environment, char *error
 {
 	set_defaults(options);
 	for (; environment && *environment; environment++) {
-		if (strncmp(*environment, "MEMPROF_", 8) != 0)
+		if (strncmp(*environment, PREFIX, strlen(PREFIX)) != 0)
 			continue;
 		for (size_t i = 0; i < OPTION_COUNT; i++) {
 			const struct option *option = &option_table[i];
@@ -180,4 +182,88 @@ int options_parse(struct options *options, char *const *environment, char *error
 		}
 	}
 	return 0;
+}
+
+#define NAME_MOST 32 /* letters that are compared */
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* Letters to insert, drop or change to make one of the other (Wagner and Fischer 1974). */
+static unsigned distance(const char *a, size_t a_length, const char *b)
+{
+	unsigned row[NAME_MOST + 1];
+	size_t b_length = strlen(b);
+
+	for (unsigned k = 0; k <= b_length; k++)
+		row[k] = k;
+	for (unsigned i = 1; i <= a_length; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned k = 1; k <= b_length; k++) {
+			unsigned changed = diagonal + (a[i - 1] != b[k - 1]);
+
+			diagonal = row[k];
+			row[k] = least(changed, 1 + least(row[k], row[k - 1]));
+		}
+	}
+	return row[b_length];
+}
+
+static bool is_known(const char *name, size_t length)
+{
+	static const char llvms[] = "MEMPROF_OPTIONS"; /* clang -fmemory-profile's */
+
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		if (strlen(option_table[i].name) == length &&
+		    strncmp(option_table[i].name, name, length) == 0)
+			return true;
+	return length == sizeof(llvms) - 1 && strncmp(llvms, name, length) == 0;
+}
+
+static const char *nearest(const char *name, size_t length)
+{
+	const char *best = NULL;
+	unsigned best_distance = UINT32_MAX;
+
+	for (size_t i = 0; i < OPTION_COUNT && length <= NAME_MOST; i++) {
+		unsigned this = distance(name, length, option_table[i].name);
+
+		if (this < best_distance) {
+			best_distance = this;
+			best = option_table[i].name;
+		}
+	}
+	return best;
+}
+
+bool options_unknown(char *const *environment, char *line, size_t line_bytes)
+{
+	for (; environment && *environment; environment++) {
+		const char *name = *environment;
+		size_t length = strcspn(name, "=");
+		char shown[2 * NAME_MOST] = "";
+		const char *meant;
+		struct text text;
+
+		if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || is_known(name, length))
+			continue;
+		meant = nearest(name, length);
+		text_init(&text, line, line_bytes);
+		memcpy(shown, name, length < sizeof(shown) ? length : sizeof(shown) - 1);
+		text_add_printable(&text, shown);
+		text_add(&text, ": no setting of memprof has that name");
+		if (meant) {
+			text_add(&text, ": is ");
+			text_add(&text, meant);
+			text_add(&text, " meant?");
+		}
+		text_add(&text, " It is ignored; memprof(1) has the names");
+		text_end(&text, line);
+		return true;
+	}
+	return false;
 }

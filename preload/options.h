@@ -28,4 +28,10 @@ struct options {
 int options_parse(struct options *options, char *const *environment, char *error,
 		  size_t error_bytes);
 
+/*
+ * Whether `environment` has a name that begins with MEMPROF_ and is no setting: then one line about
+ * the first of them, with the name that was probably meant, in `line` (at least 256 bytes).
+ */
+bool options_unknown(char *const *environment, char *line, size_t line_bytes);
+
 #endif

@@ -222,6 +222,19 @@ def private(bench):
     check(not os.path.samefile(path, kept), "the old trace was not replaced")
 
 
+def misspelt(bench):
+    """A name that is nearly a setting's: one line that says which, and all is recorded; children
+    do not say it again."""
+    argv = ["/bin/sh", "-c", "/bin/true; /bin/true; echo $MEMPROF_DETPH"]
+    for name, meant in (("MEMPROF_DETPH", "MEMPROF_DEPTH"), ("MEMPROF_QUEIT", "MEMPROF_QUIET")):
+        run = bench.record(argv, env={name: "3", "MEMPROF_QUIET": "0"})
+        lines = [l for l in run.stderr.decode().splitlines() if name in l]
+        equal("status", run.status, 0)
+        check(len(lines) == 1 and meant in lines[0], f"stderr is {run.stderr}")
+        equal("traces", len(run.traces), 3)
+    equal("quiet", bench.record(argv, env={"MEMPROF_DETPH": "3"}).stderr, b"")
+
+
 def filtered(bench, env=None):
     """Once it runs, the recorder makes no system call but those of the documented list: any other
     ends this program by SIGSYS."""
@@ -236,6 +249,7 @@ def filtered(bench, env=None):
 
 
 CASES = {
+    "settings.misspelt": misspelt,
     "files.system_calls": filtered,
     "files.dup_race": dup_race,
     "files.close_race": close_race,

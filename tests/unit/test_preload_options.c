@@ -125,6 +125,56 @@ START_TEST(others_are_not_ours)
 }
 END_TEST
 
+static const struct {
+	const char *setting;
+	const char *meant; /* NULL: nothing is said */
+} names[] = {
+    {"MEMPROF_OTU=x", "MEMPROF_OUT"},
+    {"MEMPROF_OUTPUT=x", "MEMPROF_OUT"},
+    {"MEMPROF_DEPT=1", "MEMPROF_DEPTH"},
+    {"MEMPROF_DEPTHS=0", "MEMPROF_DEPTH"},
+    {"MEMPROF_QUITE=1", "MEMPROF_QUIET"},
+    {"MEMPROF_CHILD=0", "MEMPROF_CHILDREN"},
+    {"MEMPROF_UNWINDER=fp", "MEMPROF_UNWIND"},
+    {"MEMPROF_=", "MEMPROF_"},
+    {"MEMPROF_DEPTH", NULL}, /* no setting without = either, but nothing is misspelt */
+    {"MEMPROF_OUT=MEMPROF_OTU", NULL},
+    {"MEMPROF_OPTIONS=verbosity=1", NULL},
+    {"XMEMPROF_OTU=x", NULL},
+    {"memprof_out=x", NULL},
+};
+
+START_TEST(misspelt_names)
+{
+	const char *environment[] = {"A=b", names[_i].setting, "MEMPROF_QUIET=1", NULL};
+	char line[256];
+	bool said = options_unknown((char *const *)environment, line, sizeof(line));
+
+	ck_assert_int_eq(said, names[_i].meant != NULL);
+	if (said)
+		ck_assert_msg(strstr(line, names[_i].meant) != NULL &&
+				  !strstr(line, strchr(names[_i].setting, '=')),
+			      "%s", line);
+}
+END_TEST
+
+START_TEST(hostile_names)
+{
+	char name[4096] = "MEMPROF_\033[2J\n";
+	char *environment[] = {name, NULL};
+	char line[256];
+
+	memset(name + strlen(name), 'x', sizeof(name) - 1 - strlen(name));
+	memset(line, 'e', sizeof(line));
+	ck_assert(options_unknown(environment, line, sizeof(line)));
+	ck_assert_uint_lt(strnlen(line, sizeof(line)), sizeof(line) - 1);
+	ck_assert_ptr_nonnull(strstr(line, "memprof(1)"));
+	ck_assert_ptr_null(strchr(line, '\033'));
+	ck_assert_ptr_null(strchr(line, '\n'));
+	ck_assert(!options_unknown(NULL, line, sizeof(line)));
+}
+END_TEST
+
 START_TEST(two_at_once)
 {
 	struct options options;
@@ -164,6 +214,8 @@ int main(void)
 	tcase_add_loop_test(tests, good_values, 0, sizeof(good) / sizeof(good[0]));
 	tcase_add_loop_test(tests, bad_values, 0, sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(tests, others_are_not_ours);
+	tcase_add_loop_test(tests, misspelt_names, 0, sizeof(names) / sizeof(names[0]));
+	tcase_add_test(tests, hostile_names);
 	tcase_add_test(tests, two_at_once);
 	tcase_add_test(tests, hostile_values);
 	suite_add_tcase(suite, tests);
