@@ -40,8 +40,12 @@ static const volatile uint32_t generation_off = GENERATION_OFF;
 
 static struct options options;
 static struct process process;
-/* One word on a page that the kernel wipes in a forked child; NULL before recording began. */
+/*
+ * Words on a page that the kernel wipes in a forked child; NULL before recording began. The first
+ * is what the event path looks at, the second the process it belongs to, 0 when unknown.
+ */
 static volatile uint32_t *generation;
+#define GENERATION_OWNER 1
 static uint32_t last_generation;
 static bool forked;
 static bool paused;
@@ -190,6 +194,7 @@ static bool make_generation_page(void)
 	/* Without it (Linux before 4.14) the fork handler writes the word. */
 	SYS3(madvise, page, trace_file_page(), MADV_WIPEONFORK);
 	*page = GENERATION_OFF;
+	page[GENERATION_OWNER] = (uint32_t)SYS0(getpid);
 	generation = page;
 	return true;
 }
@@ -247,8 +252,18 @@ void lifecycle_start(void)
 		begin();
 }
 
+/* In a vfork child of a process that forked and had no event yet: the trace is its parent's. */
+static bool is_borrowing(void)
+{
+	uint32_t owner = generation[GENERATION_OWNER];
+
+	return owner && owner != (uint32_t)SYS0(getpid);
+}
+
 void lifecycle_forked(void)
 {
+	if (is_borrowing())
+		return;
 	trace_file_forked();
 	thread_forked();
 	encode_forked();
@@ -362,9 +377,12 @@ static void at_quick_exit_call(void)
  * A signal handler that interrupted a hook may fork: the child would then return into the hook and
  * write into its parent's ring.
  */
-static void at_fork_in_child(void)
+void lifecycle_fork_child(void)
 {
-	if (!generation || *generation == GENERATION_OFF)
+	if (!generation)
+		return;
+	generation[GENERATION_OWNER] = (uint32_t)SYS0(getpid);
+	if (*generation == GENERATION_OFF)
 		return;
 	*generation = GENERATION_FORKED;
 	if (thread_tls.guard)
@@ -390,7 +408,7 @@ void lifecycle_construct(void)
 		thread_init();
 		on_exit(at_exit, NULL);
 		at_quick_exit(at_quick_exit_call);
-		pthread_atfork(NULL, NULL, at_fork_in_child);
+		pthread_atfork(NULL, NULL, lifecycle_fork_child);
 	}
 	tls_set_guard(0);
 	errno = saved_errno;

@@ -16,6 +16,10 @@ void lifecycle_start(void);
 /* The first event after a fork, in the child: a file of its own, or nothing. */
 void lifecycle_forked(void);
 
+/* In the child of a fork, at once: it may go on in a hook, and must leave its parent's trace alone.
+ */
+void lifecycle_fork_child(void);
+
 /* Stops recording for good and says why, once. Any thread, signal-safe. */
 void lifecycle_disable(const char *why);
 

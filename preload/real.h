@@ -32,7 +32,8 @@
 	X(int, execvpe, (const char *, char *const *, char *const *))                              \
 	X(int, fexecve, (int, char *const *, char *const *))                                       \
 	X(int, execveat, (int, const char *, char *const *, char *const *, int))                   \
-	X(void, quick_exit, (int))
+	X(void, quick_exit, (int))                                                                 \
+	X(pid_t, _Fork, (void))
 
 struct real {
 #define REAL_MEMBER(result, name, parameters) result(*name) parameters;

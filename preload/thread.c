@@ -45,16 +45,45 @@ static uint32_t own_tid(void)
 	return (uint32_t)SYS0(gettid);
 }
 
-/* Runs when the thread ends, perhaps before other destructors that still free. */
+/* Handlers that jump away or cancel the thread come before or after, never within. */
+static uint64_t hold_signals(void)
+{
+	uint64_t all = UINT64_MAX, old = 0;
+
+	SYS4(rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof(all));
+	return old;
+}
+
+static void let_signals(uint64_t old)
+{
+	SYS4(rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
+}
+
+/*
+ * The caller's id if it is a thread of the recorded process; 0 in a child that shares its memory
+ * (vfork, CLONE_VM) and acts for a thread whose id it cannot ask for.
+ */
+static uint32_t recorded_tid(void)
+{
+	return SYS0(getpid) == trace_file_header()->pid ? own_tid() : 0;
+}
+
+/*
+ * Runs when the thread ends, perhaps before other destructors that still free. No hook is at work
+ * then: a guard that is set was left by one that the thread was cancelled in.
+ */
 static void at_thread_exit(void *memory)
 {
 	struct thread *thread = memory;
 	struct thread_tls *tls = &thread_tls;
 
-	if (tls->thread != thread || tls->generation != *thread_generation || tls->guard)
+	if (tls->thread != thread || tls->generation != *thread_generation)
 		return;
+	if (tls->guard && !(tls->guard & GUARD_PHASES))
+		record_recover(thread);
 	tls_guard((uintptr_t)__builtin_frame_address(0) | GUARD_OWN);
 	record_flush(thread);
+	thread->tid = recorded_tid();
 	tls_set_guard(0);
 	atomic_store_explicit(&thread->state, STATE_DYING, memory_order_release);
 	atomic_fetch_add_explicit(&threads_dying, 1, memory_order_relaxed);
@@ -73,9 +102,10 @@ void thread_use(const struct unwind_backend *chosen)
 static bool is_gone(uint32_t tid)
 {
 	/* We have its number: the thread that had it before is gone. */
-	if (tid == own_tid())
+	if (tid && tid == recorded_tid())
 		return true;
-	return SYS3(tgkill, SYS0(getpid), tid, 0) == -ESRCH;
+	/* Not getpid(), which is another's in a vfork child. */
+	return SYS3(tgkill, trace_file_header()->pid, tid, 0) == -ESRCH;
 }
 
 static unsigned slots_used(void)
@@ -132,7 +162,7 @@ static void take_ownership(struct thread *thread)
 	struct trace_ring *control = thread->ring.control;
 
 	thread->serial = atomic_fetch_add_explicit(&threads_serial, 1, memory_order_relaxed);
-	thread->tid = own_tid();
+	thread->tid = recorded_tid();
 	control->thread = thread->serial;
 	control->tid = thread->tid;
 	control->start_tick = clock_ticks();
@@ -211,8 +241,8 @@ static bool may_nest(struct thread_tls *tls, uintptr_t frame)
 	return false;
 }
 
-/* This thread's state, begun if need be; NULL when recording is off. The guard is set. */
-static struct thread *current_thread(struct thread_tls *tls)
+/* What a first event sets off: of the process, of a forked child, of a thread. */
+static struct thread *begin(struct thread_tls *tls)
 {
 	uint32_t generation = *thread_generation;
 	struct thread *thread;
@@ -222,11 +252,26 @@ static struct thread *current_thread(struct thread_tls *tls)
 	else if (generation == GENERATION_FORKED)
 		thread_process.forked();
 	generation = *thread_generation;
-	if (generation == GENERATION_OFF || generation == GENERATION_NEW)
+	if (generation == GENERATION_OFF || generation == GENERATION_NEW ||
+	    generation == GENERATION_FORKED)
 		return NULL;
-	thread = tls->generation == generation ? tls->thread : attach(tls);
+	thread = attach(tls);
 	if (thread)
 		tls->generation = generation;
+	return thread;
+}
+
+/* This thread's state, begun if need be; NULL when recording is off. The guard is set. */
+static struct thread *current_thread(struct thread_tls *tls)
+{
+	struct thread *thread;
+	uint64_t signals;
+
+	if (tls->generation == *thread_generation)
+		return tls->thread;
+	signals = hold_signals();
+	thread = begin(tls);
+	let_signals(signals);
 	return thread;
 }
 

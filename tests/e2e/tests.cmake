@@ -25,6 +25,12 @@ foreach(source ${E2E_PROGRAMS})
 		RUNTIME_OUTPUT_DIRECTORY ${E2E_OUTPUT})
 endforeach()
 
+# One program that no preload reaches.
+add_executable(e2e_still_static ${E2E}/programs/still.c)
+target_link_options(e2e_still_static PRIVATE -static)
+set_target_properties(e2e_still_static PROPERTIES OUTPUT_NAME still_static
+	RUNTIME_OUTPUT_DIRECTORY ${E2E_OUTPUT})
+
 foreach(name one two)
 	add_library(e2e_plugin_${name} MODULE ${E2E}/programs/plugin.c)
 	target_compile_definitions(e2e_plugin_${name} PRIVATE PLUGIN=${name})
