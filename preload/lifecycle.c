@@ -255,7 +255,7 @@ void lifecycle_start(void)
 /* In a vfork child of a process that forked and had no event yet: the trace is its parent's. */
 static bool is_borrowing(void)
 {
-	uint32_t owner = generation[GENERATION_OWNER];
+	uint32_t owner = generation ? generation[GENERATION_OWNER] : 0;
 
 	return owner && owner != (uint32_t)SYS0(getpid);
 }
