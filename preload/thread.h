@@ -29,8 +29,14 @@ struct thread {
 	uint64_t acquired;    /* blocks got and given back by this thread, for the closing words */
 	uint64_t released;
 	uint64_t failed;
-	unsigned news;	 /* operator new under way: its own inner calls' failures are its one */
-	uint64_t lost;	 /* events of this ring that could not be recorded */
+	unsigned news; /* operator new under way: its own inner calls' failures are its one */
+	uint64_t lost; /* events of this ring that could not be recorded */
+	/* What tick_shift() in record.c saw of the other rings when one had changed, and when. */
+	uint64_t others_heads;
+	uint64_t others_tick;
+	/* Not 0: a release under way that is written after the real call. Owner stores with
+	 * release, others load with acquire. */
+	_Atomic uint64_t releasing;
 	uint32_t serial; /* of the owner */
 	uint32_t tid;
 	_Atomic uint32_t state; /* enum in thread.c */
