@@ -13,7 +13,7 @@
 
 #define ROOT		0
 #define IN_WALK		UINT32_MAX
-#define STACK_DEPTH_MAX 65536 /* the recorder's limit is far below; bounds what a cycle costs */
+#define STACK_DEPTH_MAX 1024 /* greatest MEMPROF_DEPTH; bounds what chains and cycles cost */
 #define INDEX_SIZE_MIN	1024
 
 static uint64_t hash_node(uint32_t parent, uint32_t code)
@@ -295,7 +295,8 @@ static int canonical(struct callstack_table *table, uint32_t id, uint32_t *out)
 		size_t slot = inner % TRACE_NODES_CHUNK_WORDS;
 
 		chunk = table->chunks[inner / TRACE_NODES_CHUNK_WORDS];
-		if (node_pc(table->reader, chunk->words[slot], &pc))
+		if (table->nodes[*out].depth < STACK_DEPTH_MAX &&
+		    node_pc(table->reader, chunk->words[slot], &pc))
 			rc = intern(table, *out, &pc, out);
 		else
 			table->unresolved++;

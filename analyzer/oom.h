@@ -18,4 +18,10 @@ void oom_fatal_end(void);
  * files, are for the library to refuse. */
 int oom_is_fatal(size_t bytes);
 
+/*
+ * Bounds what this process may take to three quarters of the machine's memory, so that a trace
+ * made to exhaust it ends the command and not the machine. A lower limit that is set stays.
+ */
+void oom_limit(void);
+
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "oom.h"
 #include "out.h"
 #include "profile.h"
 #include "write_svg.h"
@@ -305,7 +306,8 @@ int main(int argc, char **argv)
 	if (result != CLI_RUN)
 		return result;
 	mallopt(M_TOP_PAD, HEAP_STEP); /* a large trace grows the heap hundreds of times */
-	signal(SIGPIPE, SIG_IGN);      /* a closed pipe is then an error of write() */
+	oom_limit();
+	signal(SIGPIPE, SIG_IGN); /* a closed pipe is then an error of write() */
 	wrong = check_numbers(&plot);
 	if (wrong)
 		cli_error(&command, "%s", wrong);

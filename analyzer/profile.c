@@ -415,7 +415,9 @@ int profile_load(const char *path, const struct profile_options *options, struct
 	if (rc != 0) {
 		if (loaded != NULL)
 			profile_free(&loaded->profile);
-		snprintf(error, error_bytes, "cannot be analysed: %s", strerror(-rc));
+		snprintf(error, error_bytes, "cannot be analysed: %s",
+			 rc == -ENOMEM ? "not enough memory: use a machine with more"
+				       : strerror(-rc));
 		return rc;
 	}
 	*out = &loaded->profile;

@@ -11,6 +11,7 @@
 
 #include "cli.h"
 #include "condition.h"
+#include "oom.h"
 #include "out.h"
 #include "profile.h"
 #include "writer.h"
@@ -241,7 +242,8 @@ int main(int argc, char **argv)
 	if (result != CLI_RUN)
 		return result;
 	mallopt(M_TOP_PAD, HEAP_STEP); /* a large trace grows the heap hundreds of times */
-	signal(SIGPIPE, SIG_IGN);      /* a closed pipe is then an error of write() */
+	oom_limit();
+	signal(SIGPIPE, SIG_IGN); /* a closed pipe is then an error of write() */
 	if (report.sort >= 0) {
 		report.writer.sort = (enum ranking_metric)report.sort;
 		report.writer.sections |= sort_sections[report.sort];

@@ -105,6 +105,16 @@ static bool all_zeros(const uint8_t *bytes, size_t count)
 	return count == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, count - 1) == 0);
 }
 
+/* Where the file has something after `offset`: at most its size; `offset` where nobody can tell. */
+static uint64_t skip_hole(const struct trace_file *file, uint64_t offset)
+{
+	off_t there = lseek(file->fd, (off_t)offset, SEEK_DATA);
+
+	if (there < 0)
+		return errno == ENXIO && offset < file->size ? file->size : offset;
+	return (uint64_t)there & ~(uint64_t)(TRACE_SEGMENT_ALIGN - 1);
+}
+
 /* Looks through a gap from scan->offset on; leaves scan->offset at the head or at the end. */
 static bool search_head(struct trace_scan *scan, struct trace_head *head)
 {
@@ -129,6 +139,12 @@ static bool search_head(struct trace_scan *scan, struct trace_head *head)
 			head->gap.bytes += piece;
 		}
 		offset += got;
+		if (got == sizeof(buffer) && all_zeros(buffer, got)) {
+			uint64_t next = skip_hole(scan->file, offset);
+
+			head->gap.bytes += next - offset;
+			offset = next;
+		}
 	}
 	scan->offset = offset;
 	return false;

@@ -81,6 +81,7 @@ struct trace_reader {
 	size_t unload_count;
 	struct trace_ring_copy *rings; /* by index */
 	size_t ring_count;
+	size_t ring_words;		  /* of all copies */
 	struct trace_events_info *events; /* by ring, then by position */
 	size_t event_segments;
 	struct trace_chunks nodes;

@@ -15,6 +15,7 @@
 #include <xxhash.h>
 
 #define RING_WORDS_MAX	  (8U * 1024 * 1024)
+#define RINGS_WORDS_MAX	  (64U * 1024 * 1024) /* of all: 8,000 live threads have so many */
 #define RING_READ_TRIES	  200
 #define MODULES_MAX	  65536
 #define NODE_CHUNKS_MAX	  ((UINT32_C(1) << TRACE_NODE_PARENT_BITS) / TRACE_NODES_CHUNK_WORDS)
@@ -380,6 +381,8 @@ int trace_segment_ring(struct trace_reader *reader, const struct trace_head *hea
 		capacity = (head->segment.bytes - data_offset) / sizeof(uint64_t);
 	if (capacity > RING_WORDS_MAX)
 		capacity = RING_WORDS_MAX;
+	if (capacity > RINGS_WORDS_MAX - reader->ring_words)
+		capacity = RINGS_WORDS_MAX - reader->ring_words;
 	rc = copy_ring(reader, head, &copy, capacity, data_offset);
 	if (rc == -ENOMEM)
 		return rc;
@@ -396,6 +399,7 @@ int trace_segment_ring(struct trace_reader *reader, const struct trace_head *hea
 		return -ENOMEM;
 	}
 	reader->rings = larger;
+	reader->ring_words += copy.word_count;
 	reader->rings[reader->ring_count++] = copy;
 	return 0;
 }

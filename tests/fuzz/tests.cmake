@@ -30,6 +30,11 @@ add_executable(big_trace EXCLUDE_FROM_ALL ${FUZZ}/big_trace.c)
 target_link_libraries(big_trace PRIVATE test_support)
 set_target_properties(big_trace PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 
+# Writes small traces that claim a great deal (cases reader.bomb.*).
+add_executable(bomb_trace ${FUZZ}/bomb_trace.c)
+target_link_libraries(bomb_trace PRIVATE test_support)
+set_target_properties(bomb_trace PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+
 # Fails each allocation of a command in turn (cases reader.alloc_fail.* of the end-to-end tests).
 add_library(alloc_fail MODULE ${FUZZ}/alloc_fail.c)
 target_link_libraries(alloc_fail PRIVATE memprof_flags)
