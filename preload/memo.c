@@ -6,9 +6,9 @@
 _Static_assert((MEMO_RECORDS & (MEMO_RECORDS - 1)) == 0, "positions are taken modulo this");
 _Static_assert((MEMO_JOINS & (MEMO_JOINS - 1)) == 0, "hashes are masked by this");
 
-/* Positions begin after a first ring's worth: 0 is "none" and nothing is alive at first. */
-#define FIRST_POSITION MEMO_RECORDS
-#define LAST_POSITION  (INT32_MAX - 2 * MEMO_RECORDS) /* the top bit is others' to use */
+/* 0 is "none", and with positions that begin here nothing is alive at first. */
+#define FIRST_POSITION (2 * MEMO_RECORDS)
+#define LAST_POSITION  (INT32_MAX - 4 * MEMO_RECORDS) /* the top bit is others' to use */
 
 void memo_reset(struct memo *memo, uint32_t generation)
 {

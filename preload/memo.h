@@ -54,11 +54,15 @@ struct memo_meta {
 		memo_position link; /* LINK: the frame it leads to */
 	};
 	uint32_t
-	    fp_below; /* sp less the address that fp was last restored from; 0: not in this run */
+	    fp_below;	/* sp less the address that fp was last restored from; 0: not in this run */
+	uint32_t reach; /* sp of the run's last record less this one's; UINT32_MAX: or more */
 	uint16_t frames;   /* from here to the end of the run, both included */
 	uint16_t fp_check; /* the chain depends on fp, whose value is so many checks before; or 0 */
 	uint8_t kind;	   /* enum memo_kind */
+	uint8_t end_kind;  /* that of the run's last record */
 };
+
+_Static_assert(sizeof(struct memo_meta) == 32, "two share a cache line");
 
 struct memo_join {
 	memo_position first; /* 0: not in use */
@@ -68,8 +72,8 @@ struct memo_join {
 };
 
 struct memo {
-	memo_position head; /* the next record's; everything before is complete */
-	uint32_t generation;
+	memo_position head;  /* the next record's; everything before is complete */
+	uint32_t generation; /* the caller's; 0: nothing was ever kept */
 	struct memo_check checks[MEMO_RECORDS];
 	struct memo_meta meta[MEMO_RECORDS];
 	memo_position index[MEMO_INDEX];
@@ -89,7 +93,8 @@ static inline struct memo_meta *memo_meta_at(struct memo *memo, memo_position po
 /* Whether the record at `position` has not been overwritten. Then nor has the rest of its run. */
 static inline bool memo_alive(const struct memo *memo, memo_position position)
 {
-	return position - 1 < memo->head - 1 && memo->head - position <= MEMO_RECORDS;
+	/* Positions begin beyond 2 * MEMO_RECORDS, so that 0 is never alive. */
+	return memo->head - position - 1 < MEMO_RECORDS;
 }
 
 static inline memo_position *memo_index_at(struct memo *memo, uintptr_t pc, uintptr_t sp)

@@ -9,6 +9,8 @@
 struct run {
 	struct memo *memo;
 	memo_position first, next, end;
+	uintptr_t last_sp; /* of the record at `end`, and its kind */
+	enum memo_kind end_kind;
 	uintptr_t fp_where;	/* where fp was last restored from; 0: not in this run */
 	memo_position fp_check; /* the check that has fp's value, if any has */
 };
@@ -41,6 +43,9 @@ static struct memo_meta *put_frame(struct run *run, enum memo_kind kind,
 	put(run, kind, frame->pc, reads ? reads->ra : 0);
 	meta->sp = frame->sp;
 	meta->end = run->end;
+	meta->end_kind = (uint8_t)run->end_kind;
+	meta->reach = run->last_sp - frame->sp < UINT32_MAX ? (uint32_t)(run->last_sp - frame->sp)
+							    : UINT32_MAX;
 	meta->fp_check = needs_fp ? (uint16_t)(run->next - 1 - run->fp_check) : 0;
 	meta->fp_below = run->fp_where ? (uint32_t)(frame->sp - run->fp_where) : 0;
 	return meta;
@@ -100,12 +105,12 @@ static void keep_run(struct unwind_state *state, unsigned from, unsigned to, mem
 	run.end = run.first + records - 1;
 	if (!run.first)
 		return;
+	run.end_kind = target ? MEMO_LINK : ended ? MEMO_END : MEMO_OPEN;
+	run.last_sp = target ? outer.sp : fresh[to - 1].frame.sp;
 	for (unsigned i = from; i < to; i++) {
-		enum memo_kind kind = MEMO_FRAME;
+		enum memo_kind kind = i + 1 == to && !target ? run.end_kind : MEMO_FRAME;
 		struct memo_meta *meta;
 
-		if (i + 1 == to && !target)
-			kind = ended ? MEMO_END : MEMO_OPEN;
 		meta = put_frame(&run, kind, &fresh[i].frame, reads, fresh[i].needs_fp);
 		meta->frames = (uint16_t)(to - i);
 		meta->node = nodes_hold ? fresh[i].node : 0;

@@ -18,6 +18,7 @@
 #include "unwind_walk.h"
 
 #define REWALK_BREAKS 128 /* every so many broken chains, a walk is kept as one run of its own */
+#define REWALK_LINKED 16  /* and every so many known ones of several runs */
 
 _Static_assert(sizeof(struct unwind_state) <= UNWIND_MEMO_STATE_BYTES,
 	       "the verifier makes room for it");
@@ -33,16 +34,25 @@ static inline uintptr_t changed(const struct memo_check *check)
 	return arch_strip_pc(unwind_load(check->where)) ^ check->value;
 }
 
-/* Whether the `count` checks from `check` on all hold: four at a time, one branch for each four. */
+/*
+ * Whether the `count` checks after `check` all hold: four at a time, with one branch for each four.
+ * The last four are those at the end, some of them once more, which costs less than counting them.
+ */
 static inline bool all_hold(const struct memo_check *check, unsigned count)
 {
-	for (; count >= 4; count -= 4, check += 4)
-		if (changed(check) | changed(check + 1) | changed(check + 2) | changed(check + 3))
+	const struct memo_check *last = check + count;
+
+	if (count < 4) {
+		while (check < last)
+			if (changed(++check))
+				return false;
+		return true;
+	}
+	for (; last - check > 4; check += 4)
+		if (changed(check + 1) | changed(check + 2) | changed(check + 3) |
+		    changed(check + 4))
 			return false;
-	for (; count > 0; count--, check++)
-		if (changed(check))
-			return false;
-	return true;
+	return !(changed(last) | changed(last - 1) | changed(last - 2) | changed(last - 3));
 }
 
 /* The first record of (from, to] whose check is not true any more; to + 1: all are. */
@@ -57,29 +67,12 @@ static inline memo_position first_untrue(struct memo *memo, memo_position from, 
 	return position;
 }
 
-/*
- * The id of the stack from `frame` on if all of it is known as one chain, which is how most events
- * end; 0: it has to be walked.
- */
-static inline uint32_t known_stack(struct memo *memo, const struct unwind_frame *frame,
-				   uintptr_t top, unsigned room)
+/* Whether the run from `meta`, which is at `position`, holds, within these bounds. */
+static inline bool run_holds(struct memo *memo, memo_position position,
+			     const struct memo_meta *meta, uintptr_t top, unsigned room)
 {
-	memo_position position = memo_find(memo, frame->pc, frame->sp, frame->fp);
-	uint32_t node = memo_meta_at(memo, position)->node;
-
-	while (memo_alive(memo, position)) {
-		const struct memo_meta *meta = memo_meta_at(memo, position);
-		const struct memo_meta *last = memo_meta_at(memo, meta->end);
-
-		if (last->sp > top || meta->frames > room ||
-		    !all_hold(memo_check_at(memo, position) + 1, meta->end - position))
-			return 0;
-		if (last->kind != MEMO_LINK)
-			return last->kind == MEMO_END ? node : 0;
-		room -= meta->frames;
-		position = last->link;
-	}
-	return 0;
+	return meta->reach <= top - meta->sp && meta->frames <= room &&
+	       all_hold(memo_check_at(memo, position), meta->end - position);
 }
 
 /* How far a chain can be followed within one run. */
@@ -406,31 +399,80 @@ static bool rewalk_due(struct unwind_state *state)
 	return ++state->breaks % REWALK_BREAKS == 0;
 }
 
+/* Walks the whole stack by its rules and keeps it as one run. */
+static uint32_t walk_afresh(struct unwind_state *state, const struct unwind_origin *origin,
+			    unsigned max_depth)
+{
+	struct unwind_counts uncounted = {0};
+
+	begin(state, origin, max_depth);
+	walk_out(state, false, &uncounted);
+	return settle(state);
+}
+
+__attribute__((noinline)) static uint32_t walk(struct unwind_state *state,
+					       const struct unwind_origin *origin,
+					       unsigned max_depth, struct unwind_counts *counts)
+{
+	uint32_t node;
+
+	begin(state, origin, max_depth);
+	walk_out(state, true, counts);
+	node = settle(state);
+	if (rewalk_due(state))
+		node = walk_afresh(state, origin, max_depth);
+	if (state->walk.top != state->bounds.own.high)
+		stack_bounds_proved(&state->bounds, origin->sp, state->walk.frame.sp);
+	return node;
+}
+
+/* As stack(), of which the first run, at `position`, holds, but leads to another. */
+__attribute__((noinline)) static uint32_t stack_of_runs(struct unwind_state *state,
+							const struct unwind_origin *origin,
+							memo_position position, unsigned max_depth,
+							struct unwind_counts *counts)
+{
+	struct memo *memo = &state->memo;
+	const struct memo_meta *meta = memo_meta_at(memo, position);
+	uintptr_t top = stack_bounds_top(&state->bounds, origin->sp);
+	uint32_t node = meta->node;
+	unsigned room = max_depth;
+
+	while (node && meta->end_kind == MEMO_LINK) {
+		room -= meta->frames;
+		position = memo_meta_at(memo, meta->end)->link;
+		meta = memo_meta_at(memo, position);
+		if (!memo_alive(memo, position) || !run_holds(memo, position, meta, top, room))
+			node = 0;
+	}
+	if (!node || meta->end_kind != MEMO_END)
+		return walk(state, origin, max_depth, counts);
+	if (++state->linked % REWALK_LINKED == 0)
+		walk_afresh(state, origin, max_depth);
+	return node;
+}
+
+/* Most events end here: all of the stack is known, as one run. */
 static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned max_depth,
 		      struct unwind_counts *counts)
 {
 	struct unwind_state *state = memory;
-	struct unwind_counts uncounted = {0};
-	uint32_t generation = atomic_load_explicit(&unwind_generation, memory_order_acquire);
-	uint32_t node;
+	struct memo *memo = &state->memo;
+	uint32_t generation = atomic_load_explicit(&unwind_generation, memory_order_acquire) + 1;
+	const struct memo_meta *meta;
+	memo_position position;
+	uintptr_t top;
 
-	if (!state->memo.head || state->memo.generation != generation)
-		memo_reset(&state->memo, generation);
-	begin(state, origin, max_depth);
-	node =
-	    known_stack(&state->memo, &state->walk.frame, state->walk.top, state->walk.max_depth);
-	if (node)
-		return node;
-	walk_out(state, true, counts);
-	node = settle(state);
-	if (rewalk_due(state)) {
-		begin(state, origin, max_depth);
-		walk_out(state, false, &uncounted);
-		node = settle(state);
-	}
-	if (state->walk.top != state->bounds.own.high)
-		stack_bounds_proved(&state->bounds, origin->sp, state->walk.frame.sp);
-	return node;
+	if (__builtin_expect(memo->generation != generation, 0))
+		memo_reset(memo, generation);
+	top = stack_bounds_top(&state->bounds, origin->sp);
+	position = memo_find(memo, origin->pc, origin->sp, origin->fp);
+	meta = memo_meta_at(memo, position);
+	if (__builtin_expect(!position || !run_holds(memo, position, meta, top, max_depth), 0))
+		return walk(state, origin, max_depth, counts);
+	if (__builtin_expect(meta->end_kind == MEMO_END && meta->node, 1))
+		return meta->node;
+	return stack_of_runs(state, origin, position, max_depth, counts);
 }
 
 const struct unwind_backend unwind_memo = {

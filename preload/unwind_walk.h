@@ -48,7 +48,8 @@ struct unwind_walk {
 /* Of one thread. */
 struct unwind_state {
 	struct stack_bounds bounds;
-	unsigned breaks;
+	unsigned breaks; /* broken chains met, and whole ones of several runs */
+	unsigned linked;
 	struct unwind_walk walk;
 	struct memo memo;
 	union {
