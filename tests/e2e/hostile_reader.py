@@ -1,12 +1,20 @@
 """The report and the plot in a hostile house: no memory, strange files, strange names, secrets."""
 
+import csv
+import ctypes
+import io
+import json
 import os
+import re
 import resource
+import shutil
 import subprocess
 import tempfile
 import time
+import unicodedata
+import xml.etree.ElementTree
 
-from harness import Failure, check, equal
+from harness import Failure, Skip, check, equal
 
 MB = 1 << 20
 
@@ -131,6 +139,164 @@ def sparse(bench):
     check(run.seconds < 5, f"{run.seconds} s")
 
 
+# ---- names ----
+
+# What drives terminals, breaks lines, fields and markup, or deceives the reader.
+HOSTILE = [b"\033]0;pwned\007", b"\033[2J\033[31mred", b"<script>alert(1)</script>", b"a\nb\rc\td",
+           b"q\"uo'te\\back", b"\xff\xfe\xed\xa0\x80\xf4\x90\x80\x80", "\u202eevil\u2066\u200b".encode(),
+           b"semi;colon 123", b"\xc2\x9b31m\xc2\x85", b"_Z<script>", b"%s%n%99999d", b"]]>&lt;<!--",
+           b"=1+1", b"__\"><img src=x onerror=alert(1)>", b"\x7f\x08\x08\x08\x01", b"../../../etc"]
+LONG = b"L" * 65536
+SVG = "{http://www.w3.org/2000/svg}"
+INERT = {SVG + name for name in ("svg", "title", "desc", "rect", "text", "line", "path", "circle",
+                                 "g")}
+
+
+def check_characters(name, text):
+    """Nothing but what is seen as it stands, and line ends."""
+    for character in set(text):
+        check(character == "\n" or unicodedata.category(character) not in
+              ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp"), f"{name}: {character!r} comes out raw")
+
+
+def check_text(name, output, colour=False):
+    text = output.decode("utf-8")
+    if colour:
+        check("\033[" in text, f"{name}: no colour at all")
+        text = re.sub(r"\033\[[0-9;]*m", "", text)
+    check_characters(name, text)
+
+
+def check_json(name, output):
+    text = output.decode("utf-8")
+    check_characters(name, text)
+    return json.loads(text)
+
+
+def check_folded(name, output):
+    text = output.decode("utf-8")
+    check_characters(name, text)
+    for line in text.splitlines():
+        check(re.fullmatch(r"[^;]+(;[^;]+)* [0-9]+", line), f"{name}: {line[:300]!r}")
+    return text.splitlines()
+
+
+def check_svg(name, output):
+    text = output.decode("utf-8")
+    check_characters(name, text)
+    for element in xml.etree.ElementTree.fromstring(text).iter():
+        check(element.tag in INERT, f"{name}: <{element.tag}>")
+        for key in element.attrib:
+            check(not key.startswith("on") and "href" not in key and key != "style",
+                  f"{name}: attribute {key}")
+
+
+def check_csv(name, output):
+    text = output.decode("utf-8")
+    check_characters(name, text)
+    for row in list(csv.reader(io.StringIO(text)))[1:]:
+        check(len(row) == 4 and all(re.fullmatch(r"[0-9.]+", field) for field in row), row)
+
+
+CHECKS = {"text": check_text, "json": check_json, "folded": check_folded, "svg": check_svg,
+          "csv": check_csv}
+
+
+def hostile_host():
+    """In a namespace of its own, the host has a name that clears the screen."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x04000000) == 0:  # CLONE_NEWUTS
+        name = b"host\033[2J<b>\"'\n\xff"
+        libc.sethostname(name, len(name))
+
+
+def build_names(bench):
+    """A program and its library with a function and a source file of each hostile name; returns
+    the program. The names are put in the place of others as long, after compiling."""
+    names = [name.ljust(40, b"z") for name in HOSTILE] + [LONG]
+    placeholders = [b"P%02d" % i + b"_" * (len(name) - 3) for i, name in enumerate(names)]
+    source = b"#include <stdlib.h>\n#include <string.h>\n#include <sys/prctl.h>\n"
+    for i, placeholder in enumerate(placeholders):
+        source += (b'#line 1 "/src/' + placeholder[:200] + b'.c"\n'
+                   b"static __attribute__((noinline)) void *%s(void)\n"
+                   b"{ void *volatile p = malloc(%d); return p; }\n" % (placeholder, 1000 + i))
+    source += b"void all(void) {" + b"".join(b"%s();" % p for p in placeholders) + b"}\n"
+    main = (b'#include <sys/prctl.h>\nvoid all(void);\n'
+            b'int main(void) { prctl(PR_SET_NAME, "\\033[2J<b>;\\n\\""); all(); return 0; }\n')
+    folder = os.path.join(os.fsencode(bench.work), b"dir\033[2J<b>\"';\n\xff")
+    os.mkdir(folder)
+    library = os.path.join(folder, b"libmod\033]0;x\007<i>;&.so")
+    program = os.path.join(folder, b"prog\033[7m<u>\n'\";\xff\xe2\x80\xae")
+    flags = ["-O1", "-g", "-fno-builtin", "-fno-optimize-sibling-calls"]
+    for code, output, more in ((source, library, ["-fPIC", "-shared", "-Wl,-soname,libnames.so"]),
+                               (main, program, [b"-Wl,-rpath," + folder, library])):
+        with open(os.path.join(bench.work, "names.c"), "wb") as file:
+            file.write(code)
+        built = bench.run(["cc", *flags, "names.c", "-o", output, *more])
+        equal("cc " + built.stderr.decode(errors="replace")[:500], built.status, 0)
+    os.symlink(library, os.path.join(folder, b"libnames.so"))
+    with open(library, "r+b") as file:
+        image = file.read()
+        for name, placeholder in zip(names, placeholders):
+            check(placeholder in image, "the compiler dropped a name")
+            image = image.replace(placeholder, name)
+            image = image.replace(placeholder[:200] + b".c", name[:200] + b".c")
+        file.seek(0)
+        file.write(image)
+    return program
+
+
+def record_names(bench):
+    """The trace of the program with hostile names, arguments, thread and host."""
+    if not shutil.which("cc"):
+        raise Skip("no compiler here")
+    program = build_names(bench)
+    arguments = [name for name in HOSTILE] + [LONG]
+    trace = os.path.join(bench.work, "trace.bin")
+    run = bench.run([program, *arguments], prepare=hostile_host,
+                    env={"LD_PRELOAD": bench.lib, "MEMPROF_OUT": trace})
+    equal("status", run.status, 0)
+    check_text("the recorder's lines", run.stderr)
+    return trace
+
+
+def names(bench):
+    """Hostile names of everything come out harmless in every format, and are all there."""
+    trace = record_names(bench)
+    outputs = {}
+    for name, verify in CHECKS.items():
+        for options in ((), ("--confidential",), ("-n", "0"), ("--no-symbols",)):
+            if name == "svg" and options == ("-n", "0"):
+                options = ("--by-stack",)
+            run = bench.run([*tool(bench, name), *options, trace])
+            equal(f"{name} {options}", (run.status, run.stderr), (0, b""))
+            outputs[name, options] = verify(f"{name} {options}", run.stdout)
+    run = bench.run([*tool(bench, "text"), "--color=always", "--full-stacks", "-n", "0", trace])
+    check_text("text in colour", run.stdout, colour=True)
+    functions = {frame["function"] for site in outputs["json", ("-n", "0")]["sites"]
+                 for frame in site["stack"]}
+    for wanted in (HOSTILE[2].decode(), HOSTILE[4].decode(), HOSTILE[0].decode()):
+        check(any(f and f.startswith(wanted) for f in functions), f"{wanted!r} is not in the JSON")
+    equal("sites in the folded stacks", len(outputs["folded", ("-n", "0")]),
+          sum(site["peak_bytes"] > 0 for site in outputs["json", ("-n", "0")]["sites"]))
+
+
+def messages(bench):
+    """What the commands say about files of hostile names."""
+    for name in HOSTILE:
+        path = os.path.join(os.fsencode(bench.fresh("file")), name.replace(b"/", b"_"))
+        with open(path, "wb") as file:
+            file.write(b"no trace")
+        for format_ in COMMANDS:
+            run = bench.run([*tool(bench, format_), path])
+            equal("status", run.status, 2)
+            check_text(f"{name!r}", run.stderr)
+            equal("lines", run.stderr.count(b"\n"), 1)
+    for option in ("--format", "--sysroot", "--sort", "--fail-if", "--"):
+        run = bench.run([*tool(bench, "text"), option.encode() + b"=\033[2J\n\xff"])
+        check_text(option, run.stderr)
+
+
 CASES = {
     **{f"reader.alloc_fail.{name}": lambda bench, name=name: alloc_fail(bench, name, "--no-symbols")
        for name in COMMANDS if name != "csv"},
@@ -140,4 +306,6 @@ CASES = {
     "reader.bomb.blocks": bomb_blocks,
     "reader.bomb.limit": own_limit,
     "reader.bomb.sparse": sparse,
+    "reader.names.all": names,
+    "reader.names.messages": messages,
 }
