@@ -18,6 +18,7 @@
 #include "oom.h"
 #include "out.h"
 #include "profile.h"
+#include "sigbus.h"
 #include "write_svg.h"
 #include "write_svg_sites.h"
 #include "writer.h"
@@ -307,6 +308,7 @@ int main(int argc, char **argv)
 		return result;
 	mallopt(M_TOP_PAD, HEAP_STEP); /* a large trace grows the heap hundreds of times */
 	oom_limit();
+	sigbus_catch();
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is then an error of write() */
 	wrong = check_numbers(&plot);
 	if (wrong)

@@ -14,6 +14,7 @@
 #include "oom.h"
 #include "out.h"
 #include "profile.h"
+#include "sigbus.h"
 #include "writer.h"
 
 #define HEAP_STEP (16 << 20) /* bytes */
@@ -243,6 +244,7 @@ int main(int argc, char **argv)
 		return result;
 	mallopt(M_TOP_PAD, HEAP_STEP); /* a large trace grows the heap hundreds of times */
 	oom_limit();
+	sigbus_catch();
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is then an error of write() */
 	if (report.sort >= 0) {
 		report.writer.sort = (enum ranking_metric)report.sort;

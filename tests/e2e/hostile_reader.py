@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import unicodedata
 import xml.etree.ElementTree
@@ -297,6 +298,104 @@ def messages(bench):
         check_text(option, run.stderr)
 
 
+# ---- files ----
+
+def cut_module(bench):
+    """A program that is cut and written again while its symbols are read: no SIGBUS."""
+    program = os.path.join(bench.work, "program")
+    shutil.copy(bench.program("small"), program)
+    trace = bench.record([program]).traces[0]
+    with open(program, "rb") as file:
+        whole = file.read()
+    stop = threading.Event()
+
+    def cut():
+        with open(program, "r+b", buffering=0) as file:
+            while not stop.is_set():
+                file.truncate(4096)
+                time.sleep(0.0005)
+                file.seek(0)
+                file.write(whole)
+                time.sleep(0.004)
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    statuses = {0: 0, 2: 0}
+    try:
+        for _ in range(300):
+            if statuses[2] == 5:
+                break
+            run = bench.run([*tool(bench, "text"), trace])
+            check(run.status in statuses, f"status {run.status}: {run.stderr[:200]}")
+            equal("lines on stderr", run.stderr.count(b"\n"), run.status // 2)
+            statuses[run.status] += 1
+    finally:
+        stop.set()
+        thread.join()
+    if not statuses[2]:
+        raise Skip("it was never met half-way")
+    return f"{statuses[2]} of {sum(statuses.values())} runs met it"
+
+
+def cut_trace(bench):
+    """A trace that gets shorter, longer or other while it is read: status 0, 1 or 2, no signal."""
+    run = bench.record([bench.program("threads"), "4"])
+    equal("status", run.status, 0)
+    with open(run.traces[0], "rb") as file:
+        whole = file.read()
+    stop = threading.Event()
+
+    def cut():
+        step = 0
+        with open(run.traces[0], "r+b", buffering=0) as file:
+            while not stop.is_set():
+                step += 1
+                file.truncate(step * 7919 % len(whole))
+                file.seek(0)
+                file.write(whole)
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    try:
+        for _ in range(60):
+            read = bench.run([*tool(bench, "json"), "--no-symbols", run.traces[0]])
+            check(read.status in (0, 1, 2), f"status {read.status}")
+            if read.status != 2:
+                json.loads(read.stdout)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def no_files(bench):
+    """What is no regular file with a trace in it is refused with one line, at once."""
+    empty, fifo, link = (os.path.join(bench.work, name) for name in ("empty", "fifo", "link"))
+    with open(empty, "wb"):
+        pass
+    os.mkfifo(fifo)
+    os.symlink(fifo, link)
+    trace = small_trace(bench)
+    paths = [empty, fifo, link, bench.work, "/dev/zero", "/dev/null", "/dev/tty", "/dev/stdin",
+             "/proc/self/mem", "/proc/kmsg", "/proc/self/maps", "/etc/passwd", "/nonexistent",
+             os.path.join(trace, "below"), "x" * 5000, bench.lib]
+    for path in paths:
+        for name in COMMANDS:
+            run = Measured([*tool(bench, name), path], timeout=20)
+            equal(f"{path[:60]}: status", run.status, 2)
+            equal(f"{path[:60]}: lines", run.stderr.count("\n"), 1)
+            check(run.seconds < 2 and run.megabytes < 64, path)
+
+
+def truncated_output(bench):
+    """Output that cannot be written is said, never taken for a report."""
+    trace = small_trace(bench)
+    for name in COMMANDS:
+        run = bench.run([*tool(bench, name), "-o", "/dev/full", *(["-f", "svg"] if name == "svg"
+                                                                   else []), trace])
+        equal(f"{name}: status", run.status, 2)
+        equal(f"{name}: lines", run.stderr.count(b"\n"), 1)
+
+
 CASES = {
     **{f"reader.alloc_fail.{name}": lambda bench, name=name: alloc_fail(bench, name, "--no-symbols")
        for name in COMMANDS if name != "csv"},
@@ -306,6 +405,10 @@ CASES = {
     "reader.bomb.blocks": bomb_blocks,
     "reader.bomb.limit": own_limit,
     "reader.bomb.sparse": sparse,
+    "reader.files.cut_module": cut_module,
+    "reader.files.cut_trace": cut_trace,
+    "reader.files.no_files": no_files,
+    "reader.files.full_disk": truncated_output,
     "reader.names.all": names,
     "reader.names.messages": messages,
 }
