@@ -1,7 +1,7 @@
 /*
  * An allocator that a signal handler may enter at any moment: blocks are cut from one arena with
- * one atomic addition and never given back. Preloaded behind the recorder, it makes a program that
- * allocates in handlers well-defined.
+ * one atomic addition and never given back; none of the functions calls another by its public name.
+ * Preloaded behind the recorder, it makes a program that allocates in handlers well-defined.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -14,7 +14,7 @@
 static _Alignas(16) char arena[ARENA_BYTES];
 static atomic_size_t used;
 
-void *malloc(size_t bytes)
+static void *cut(size_t bytes)
 {
 	size_t need = ((bytes + 15) & ~(size_t)15) + 16;
 	size_t at = atomic_fetch_add(&used, need);
@@ -27,6 +27,11 @@ void *malloc(size_t bytes)
 	return arena + at + 16;
 }
 
+void *malloc(size_t bytes)
+{
+	return cut(bytes);
+}
+
 void free(void *block)
 {
 	(void)block;
@@ -34,12 +39,12 @@ void free(void *block)
 
 void *calloc(size_t count, size_t bytes)
 {
-	return malloc(count * bytes); /* the arena is zero and never used twice */
+	return cut(count * bytes); /* the arena is zero and never used twice */
 }
 
 void *realloc(void *old, size_t bytes)
 {
-	void *block = malloc(bytes);
+	void *block = cut(bytes);
 	size_t had = old ? ((size_t *)old)[-2] : 0;
 
 	if (block && old)
