@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #define SLOTS_BITS_MIN 8
@@ -21,6 +20,8 @@ static const uint8_t class_units[LIVE_CLASSES] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 
 static const uint8_t shrinks_at[LIVE_CLASSES + 1] = {0, 0, 1, 2, 3, 4, 6, 8, 12, 16, 24};
 
 _Static_assert(sizeof(struct live_line) == 16, "four lines to a cache line");
+
+bool live_table_popcnt;
 
 static int allocate_slots(struct live_table *table, unsigned bits)
 {
@@ -45,6 +46,10 @@ int live_table_init(struct live_table *table)
 		return -ENOMEM;
 	table->pool = pool;
 	table->pool_room = POOL_UNITS_MIN;
+	table->pool_units = 1; /* moves reach one block before an array, and one behind */
+#ifdef __x86_64__
+	live_table_popcnt = __builtin_cpu_supports("popcnt");
+#endif
 	return allocate_slots(table, SLOTS_BITS_MIN);
 }
 
@@ -147,7 +152,7 @@ static int take_array(struct live_table *table, unsigned class, uint32_t *units)
 		table->free_arrays[class] = array_at(table, *units)->origin;
 		return 0;
 	}
-	if (table->pool_units + class_units[class] > table->pool_room && grow_pool(table) != 0)
+	if (table->pool_units + class_units[class] >= table->pool_room && grow_pool(table) != 0)
 		return -ENOMEM;
 	*units = (uint32_t)table->pool_units;
 	table->pool_units += class_units[class];
@@ -174,7 +179,9 @@ static int move_array(struct live_table *table, struct live_line *line, unsigned
 		give_array(table, line->room - 1, line->blocks);
 	}
 	line->blocks = units;
-	line->room = class + 1;
+	line->room = (uint8_t)(class + 1);
+	line->length = class_units[class] * LIVE_UNIT_BLOCKS;
+	line->shrinks = shrinks_at[line->room];
 	return 0;
 }
 
@@ -182,8 +189,7 @@ int live_table_insert(struct live_table *table, uint64_t address, struct live_bl
 {
 	uint64_t key = live_table_granule(address) / LIVE_LINE_GRANULES / LIVE_REGION_LINES;
 	struct live_place place = live_table_place(table, address);
-	struct live_block *array;
-	unsigned count, rank;
+	unsigned count;
 
 	if (place.line == NULL) {
 		if (add_region(table, key, &place.slot) != 0)
@@ -191,49 +197,27 @@ int live_table_insert(struct live_table *table, uint64_t address, struct live_bl
 		place = live_table_place(table, address);
 	}
 	count = live_table_ones(place.line->used);
-	if ((place.line->room == 0 ||
-	     count == class_units[place.line->room - 1] * LIVE_UNIT_BLOCKS) &&
+	if (count == place.line->length &&
 	    move_array(table, place.line, count, place.line->room) != 0) {
 		if (place.slot->region->live == 0)
 			remove_region(table, place.slot);
 		return -ENOMEM;
 	}
-	rank = live_table_rank(&place);
-	array = live_table_array(table, place.line);
-	memmove(array + rank + 1, array + rank, (count - rank) * sizeof(*array));
-	place.line->used |= 1ULL << place.granule;
-	place.slot->region->live++;
-	*block = array + rank;
-	return 0;
+	return live_table_enter(table, &place, address, block);
 }
 
-/* What is seldom needed once a block is out: the array is empty, or much too long. */
-static void shrink(struct live_table *table, const struct live_place *place, unsigned count)
+void live_table_shrink(struct live_table *table, const struct live_place *place, unsigned count)
 {
 	struct live_line *line = place->line;
 
 	if (count != 0) {
+		/* Half of the shorter length only, so that one block more or less moves nothing. */
 		move_array(table, line, count, line->room - 2);
 		return;
 	}
 	give_array(table, line->room - 1, line->blocks);
 	line->room = 0;
+	line->length = 0;
 	if (place->slot->region->live == 0)
 		remove_region(table, place->slot);
-}
-
-void live_table_remove(struct live_table *table, const struct live_place *place)
-{
-	struct live_line *line = place->line;
-	unsigned rank = live_table_rank(place), after;
-	struct live_block *block = live_table_array(table, line) + rank;
-
-	after = live_table_ones(line->used >> place->granule) - 1;
-	line->used &= ~(1ULL << place->granule);
-	place->slot->region->live--;
-	if (after != 0)
-		memmove(block, block + 1, after * sizeof(*block));
-	/* Half of the next shorter length only, so that one block more or less moves nothing. */
-	if (rank + after <= shrinks_at[line->room])
-		shrink(table, place, rank + after);
 }

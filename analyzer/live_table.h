@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct live_block {
 	uint32_t origin; /* the caller's */
@@ -30,7 +31,10 @@ struct live_block {
 struct live_line {
 	uint64_t used;	 /* granules at which a block begins */
 	uint32_t blocks; /* its array: units into the pool */
-	uint32_t room;	 /* of the array: class + 1; 0: no array */
+	uint8_t room;	 /* of the array: class + 1; 0: no array */
+	uint8_t length;	 /* blocks it has room for */
+	uint8_t shrinks; /* with no more blocks than this a shorter one will do */
+	uint8_t reserved;
 };
 
 struct live_region {
@@ -69,9 +73,6 @@ void live_table_fini(struct live_table *table);
  * insertion or removal. Returns 0 or -ENOMEM.
  */
 int live_table_insert(struct live_table *table, uint64_t address, struct live_block **block);
-
-/* Takes out the block at `place`, which has one. */
-void live_table_remove(struct live_table *table, const struct live_place *place);
 
 /* Granules, with the odd addresses' spaces one after the other. */
 static inline uint64_t live_table_granule(uint64_t address)
@@ -115,12 +116,18 @@ static inline void live_table_prefetch(const struct live_table *table, uint64_t 
 		__builtin_prefetch(place.line, 1);
 }
 
-/* How many bits are set; without the instruction where it may be missing. */
+/* Whether the processor has the instruction that counts bits, where that is not certain. */
+extern bool live_table_popcnt;
+
 static inline unsigned live_table_ones(uint64_t bits)
 {
 #if defined(__POPCNT__) || !defined(__x86_64__)
 	return (unsigned)__builtin_popcountll(bits);
 #else
+	if (__builtin_expect(live_table_popcnt, 1)) {
+		__asm__("popcnt %1, %0" : "=r"(bits) : "r"(bits) : "cc");
+		return (unsigned)bits;
+	}
 	bits -= bits >> 1 & 0x5555555555555555ULL;
 	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
 	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
@@ -146,6 +153,54 @@ static inline struct live_block *live_table_block(const struct live_table *table
 	if (place->line == NULL || (place->line->used >> place->granule & 1) == 0)
 		return NULL;
 	return live_table_array(table, place->line) + live_table_rank(place);
+}
+
+/* Two blocks at once: an array has few, and a call would cost more than the move. */
+static inline void live_table_move(struct live_block *to, const struct live_block *from)
+{
+	struct live_block pair[2];
+
+	memcpy(pair, from, sizeof(pair));
+	memcpy(to, pair, sizeof(pair));
+}
+
+/* As live_table_insert(), where `place` is the address's and has no block. */
+static inline int live_table_enter(struct live_table *table, const struct live_place *place,
+				   uint64_t address, struct live_block **block)
+{
+	struct live_line *line = place->line;
+	int count, rank;
+
+	if (line == NULL || (count = (int)live_table_ones(line->used)) == line->length)
+		return live_table_insert(table, address, block);
+	rank = (int)live_table_rank(place);
+	*block = live_table_array(table, line) + rank;
+	/* The one before `rank` may be moved along: to where the new one will be. */
+	for (int at = count - rank; at > 0; at -= 2)
+		live_table_move(*block + at - 1, *block + at - 2);
+	line->used |= 1ULL << place->granule;
+	place->slot->region->live++;
+	return 0;
+}
+
+/* What is seldom needed once a block is out: the array is empty, or much too long. */
+void live_table_shrink(struct live_table *table, const struct live_place *place, unsigned count);
+
+/* Takes out the block at `place`, which has one. */
+static inline void live_table_remove(struct live_table *table, const struct live_place *place)
+{
+	struct live_line *line = place->line;
+	unsigned rank = live_table_rank(place), count;
+	struct live_block *array = live_table_array(table, line);
+
+	line->used &= ~(1ULL << place->granule);
+	count = live_table_ones(line->used);
+	place->slot->region->live--;
+	/* The one behind the last may be moved along: to where the last was. */
+	for (unsigned at = rank; at < count; at += 2)
+		live_table_move(array + at, array + at + 1);
+	if (__builtin_expect(count <= line->shrinks, 0))
+		live_table_shrink(table, place, count);
 }
 
 #endif

@@ -141,7 +141,7 @@ static inline int place_block(struct replay *replay, uint64_t address, uint64_t 
 
 	*block = live_table_block(&replay->live, &place);
 	if (__builtin_expect(*block == NULL, 1))
-		return live_table_insert(&replay->live, address, block);
+		return live_table_enter(&replay->live, &place, address, block);
 	/* Its release was lost. Whoever lost it, it was none of the other family. */
 	origin = &replay->origins.origins[(*block)->origin];
 	*emit(replay) = (struct replay_change){.tick = tick,
