@@ -241,7 +241,10 @@ static bool may_nest(struct thread_tls *tls, uintptr_t frame)
 	return false;
 }
 
-/* What a first event sets off: of the process, of a forked child, of a thread. */
+/*
+ * What a first event sets off: of the process, of a forked child, of a thread. Returns this
+ * thread's state; NULL when recording is off. The guard is set.
+ */
 static struct thread *begin(struct thread_tls *tls)
 {
 	uint32_t generation = *thread_generation;
@@ -261,26 +264,13 @@ static struct thread *begin(struct thread_tls *tls)
 	return thread;
 }
 
-/* This thread's state, begun if need be; NULL when recording is off. The guard is set. */
-static struct thread *current_thread(struct thread_tls *tls)
-{
-	struct thread *thread;
-	uint64_t signals;
-
-	if (tls->generation == *thread_generation)
-		return tls->thread;
-	signals = hold_signals();
-	thread = begin(tls);
-	let_signals(signals);
-	return thread;
-}
-
 struct thread *thread_enter_slowly(uintptr_t frame)
 {
 	uintptr_t address = frame & ~(uintptr_t)GUARD_PHASES;
 	struct thread_tls *tls = &thread_tls;
-	struct thread *thread = NULL;
 	int saved_errno = errno;
+	struct thread *thread;
+	uint64_t signals;
 
 	if (tls->guard && !may_nest(tls, address))
 		return NULL;
@@ -288,9 +278,16 @@ struct thread *thread_enter_slowly(uintptr_t frame)
 		tls_set_guard(0);
 		return NULL;
 	}
+	if (tls->generation == *thread_generation) {
+		tls_guard(frame);
+		return tls->thread;
+	}
+	/* A handler that finds GUARD_OWN set would be taken for part of what we do. */
+	signals = hold_signals();
 	tls_guard(address | GUARD_OWN);
-	thread = current_thread(tls);
+	thread = begin(tls);
 	tls_set_guard(thread ? frame : 0);
+	let_signals(signals);
 	errno = saved_errno;
 	return thread;
 }

@@ -104,7 +104,9 @@ static void end_abort(void)
 
 static void crash(void)
 {
-	*(volatile int *)16 = 1;
+	static volatile int *volatile nowhere;
+
+	*nowhere = 1;
 }
 
 static void on_crash(int signal)
