@@ -3,12 +3,11 @@
  *
  * The peak in one pass: a site keeps what it held at the last peak only lazily. `stamp` is the
  * number of the peak that peak_* belong to; when a newer peak has passed meanwhile, the site did
- * not change since, so what it holds now is what it held then. (agg_peak finds the peaks.)
+ * not change since, so what it holds now is what it held then.
  */
 #ifndef AGG_SITES_H
 #define AGG_SITES_H
 
-#include "agg_peak.h"
 #include "replay.h"
 
 /* One cache line: all that every event touches. */
@@ -29,6 +28,13 @@ struct agg_site_more {
 	uint64_t failed;
 };
 
+/* How high and how low the live heap went within a batch. */
+struct agg_range {
+	uint64_t high;	    /* of the states after each change, and the one before */
+	uint64_t high_tick; /* of the first such change; 0: it was the one before */
+	uint64_t low;
+};
+
 struct agg_totals {
 	uint64_t allocations, frees, reallocs, bytes;
 	uint64_t live_bytes, live_blocks;
@@ -42,7 +48,7 @@ struct agg_sites {
 	size_t count;
 	size_t capacity;
 	uint64_t stamp; /* number of the latest peak */
-	uint64_t live_bytes;
+	uint64_t live_bytes, live_blocks;
 	uint64_t peak_bytes, peak_tick;
 	uint64_t reallocs, mismatched;
 };
@@ -52,11 +58,11 @@ void agg_sites_init(struct agg_sites *agg);
 void agg_sites_fini(struct agg_sites *agg);
 
 /*
- * Takes in a batch whose sites are all below `site_count`; `range` is agg_peak_range() of it.
- * Returns 0 or -ENOMEM.
+ * Takes in a batch whose sites are all below `site_count`, and tells its range. Returns 0 or
+ * -ENOMEM.
  */
-int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch,
-		      const struct agg_range *range, size_t site_count);
+int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, size_t site_count,
+		      struct agg_range *range);
 
 /* After the last batch: makes peak_* of every site current, and adds up the totals. */
 void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals);

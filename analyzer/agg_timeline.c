@@ -1,6 +1,8 @@
 /* An interval [from, end) takes the changes before its end; the state it begins with counts too. */
 #include "agg_timeline.h"
 
+#include "agg_sites.h"
+
 #include <errno.h>
 #include <memprof/trace.h>
 #include <stdlib.h>
@@ -40,7 +42,7 @@ static void take_samples(struct agg_timeline *agg, const struct replay_batch *ba
 }
 
 void agg_timeline_changes(struct agg_timeline *agg, const struct replay_batch *batch,
-			  const struct agg_range *range)
+			  const struct agg_range *range, uint64_t live_bytes, uint64_t live_blocks)
 {
 	struct agg_interval *now;
 
@@ -50,17 +52,13 @@ void agg_timeline_changes(struct agg_timeline *agg, const struct replay_batch *b
 		return;
 	now = &agg->intervals[agg->current];
 	if (range->high > now->high_bytes) {
-		size_t at = agg_peak_first(batch, agg->live_bytes, range->high);
-
 		now->high_bytes = range->high;
-		now->high_tick = batch->changes[at].tick;
+		now->high_tick = range->high_tick;
 	}
 	if (range->low < now->low_bytes)
 		now->low_bytes = range->low;
-	agg->live_bytes = range->end;
-	for (size_t i = 0; i < batch->count; i++)
-		agg->live_blocks += (uint64_t)(batch->changes[i].op == REPLAY_ALLOCATE) -
-				    (uint64_t)(batch->changes[i].op == REPLAY_FREE);
+	agg->live_bytes = live_bytes;
+	agg->live_blocks = live_blocks;
 }
 
 uint64_t agg_timeline_boundary(const struct agg_timeline *agg)
@@ -136,7 +134,10 @@ void agg_curves_changes(struct agg_curves *agg, const struct replay_batch *batch
 		rank = agg->rank_of_site[changes[i].site];
 		if (rank == UINT32_MAX)
 			continue;
-		agg->live[rank] += agg_delta(&changes[i]);
+		if (changes[i].op == REPLAY_ALLOCATE)
+			agg->live[rank] += changes[i].bytes;
+		else
+			agg->live[rank] -= changes[i].bytes;
 	}
 }
 

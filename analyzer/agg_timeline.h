@@ -6,8 +6,9 @@
 #ifndef AGG_TIMELINE_H
 #define AGG_TIMELINE_H
 
-#include "agg_peak.h"
 #include "replay.h"
+
+struct agg_range;
 
 struct agg_interval {
 	uint64_t end_tick; /* shifted */
@@ -20,7 +21,8 @@ struct agg_timeline {
 	struct agg_interval *intervals;
 	size_t count;
 	size_t current;
-	uint64_t live_bytes, live_blocks, rss_bytes, peak_rss_bytes;
+	uint64_t live_bytes, live_blocks; /* now */
+	uint64_t rss_bytes, peak_rss_bytes;
 };
 
 /*
@@ -30,9 +32,11 @@ struct agg_timeline {
 int agg_timeline_init(struct agg_timeline *agg, size_t count, uint64_t end_tick);
 void agg_timeline_fini(struct agg_timeline *agg);
 
-/* `range` is agg_peak_range() of the batch, which lies within the current interval. */
+/*
+ * The batch lies within the current interval; `range` is its, and so much is live after it.
+ */
 void agg_timeline_changes(struct agg_timeline *agg, const struct replay_batch *batch,
-			  const struct agg_range *range);
+			  const struct agg_range *range, uint64_t live_bytes, uint64_t live_blocks);
 
 /* The tick at which the current interval ends; REPLAY_NEVER after the last. */
 uint64_t agg_timeline_boundary(const struct agg_timeline *agg);

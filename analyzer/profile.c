@@ -57,15 +57,16 @@ static double seconds(const struct analysis *analysis, uint64_t shifted)
 static int take_changes(void *context, const struct replay_batch *batch)
 {
 	struct analysis *analysis = context;
-	struct agg_range range = agg_peak_range(batch, analysis->sites.live_bytes);
+	struct agg_range range;
 	int rc = analysis->failed;
 
 	if (rc == 0)
-		rc = agg_sites_changes(&analysis->sites, batch, &range,
-				       analysis->callstacks.site_count);
+		rc = agg_sites_changes(&analysis->sites, batch, analysis->callstacks.site_count,
+				       &range);
 	if (rc != 0)
 		return rc;
-	agg_timeline_changes(&analysis->timeline, batch, &range);
+	agg_timeline_changes(&analysis->timeline, batch, &range, analysis->sites.live_bytes,
+			     analysis->sites.live_blocks);
 	return agg_maps_changes(&analysis->maps, batch);
 }
 
