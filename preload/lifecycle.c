@@ -20,6 +20,7 @@
 #include "record.h"
 #include "resident.h"
 #include "stacks.h"
+#include "stop.h"
 #include "sys.h"
 #include "thread.h"
 #include "trace_file.h"
@@ -146,6 +147,7 @@ static int open_trace(char *error, size_t error_bytes)
 	if (!options.start)
 		__atomic_fetch_or(&trace_file_header()->flags, TRACE_FLAG_DORMANT_START,
 				  __ATOMIC_RELAXED);
+	STOP_POINT("trace.created");
 	write_process();
 	modules_init(process.exe);
 	if (forked)
@@ -318,6 +320,7 @@ static void mark_end(enum trace_end end, int status)
 {
 	struct trace_header *header = trace_file_header();
 
+	STOP_POINT("end.flushed");
 	header->end_clock = clock_pair();
 	header->end_status = status;
 	__atomic_store_n(&header->end, end, __ATOMIC_RELEASE);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "stop.h"
 #include "trace_file.h"
 #include "unwind.h"
 
@@ -254,7 +255,9 @@ static void add_module(struct module *found, uint64_t tick)
 	memcpy(module->build_id, found->build_id, sizeof(module->build_id));
 	module->build_id_bytes = found->build_id_bytes;
 	module->epoch = found->epoch;
+	STOP_POINT("module.numbered");
 	write_module(module, tick);
+	STOP_POINT("module.written");
 	atomic_store_explicit(&module->live, true, memory_order_relaxed);
 	atomic_store_explicit(&module->ready, true, memory_order_release);
 }

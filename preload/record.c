@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "encode.h"
 #include "resident.h"
+#include "stop.h"
 #include "sys.h"
 #include "trace_file.h"
 
@@ -344,6 +345,7 @@ static void flush(struct thread *thread, bool need_room)
 		pieces[1].iov_base =
 		    (void *)encode_words(codec, ring->data, words, tick_shift(thread, &head.clock),
 					 settings.compress, &head, &pieces[1].iov_len);
+	STOP_POINT("flush.encoded");
 	written = codec && trace_file_append(TRACE_SEGMENT_EVENTS, ring->index, pieces, 2) == 0;
 	if (codec)
 		encode_put(codec);
@@ -351,7 +353,9 @@ static void flush(struct thread *thread, bool need_room)
 		return;
 	if (!written)
 		give_up(thread);
+	STOP_POINT("flush.written");
 	ring_release(ring, thread->ring_events);
+	STOP_POINT("flush.released");
 	thread->ring_events = 0;
 }
 

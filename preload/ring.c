@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "pages.h"
+#include "stop.h"
 #include "trace_file.h"
 
 int ring_init(struct ring *ring, uint32_t index)
@@ -33,6 +34,7 @@ void ring_release(struct ring *ring, uint64_t events)
 	/* Readers take `flushed_events` only together with the segments that say the same. */
 	__atomic_store_n(&control->flushed_events, control->flushed_events + events,
 			 __ATOMIC_RELAXED);
+	STOP_POINT("release.counted");
 	__atomic_store_n(&control->flushed, ring->head, __ATOMIC_RELEASE);
 	ring->next = ring->data;
 }

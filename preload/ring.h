@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "memprof/trace.h"
+#include "stop.h"
 
 #define RING_DATA_BYTES (64 * 1024)
 #define RING_WORDS	(RING_DATA_BYTES / sizeof(uint64_t))
@@ -46,7 +47,9 @@ static inline void ring_commit(struct ring *ring, size_t words)
 {
 	ring->next += words;
 	ring->head += words;
+	STOP_POINT("event.written");
 	__atomic_store_n(&ring->control->head, ring->head, __ATOMIC_RELEASE);
+	STOP_POINT("event.committed");
 }
 
 /* Words committed and not yet flushed. Owner only. */

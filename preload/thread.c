@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "pages.h"
 #include "record.h"
+#include "stop.h"
 #include "sys.h"
 #include "trace_file.h"
 
@@ -85,6 +86,7 @@ static void at_thread_exit(void *memory)
 	record_flush(thread);
 	thread->tid = recorded_tid();
 	tls_set_guard(0);
+	STOP_POINT("thread.flushed");
 	atomic_store_explicit(&thread->state, STATE_DYING, memory_order_release);
 	atomic_fetch_add_explicit(&threads_dying, 1, memory_order_relaxed);
 }
@@ -131,6 +133,7 @@ static struct thread *inherit(void)
 		if (is_gone(thread->tid)) {
 			atomic_fetch_sub_explicit(&threads_dying, 1, memory_order_relaxed);
 			record_flush(thread);
+			STOP_POINT("thread.inherited");
 			return thread;
 		}
 		atomic_store_explicit(&thread->state, STATE_DYING, memory_order_release);
@@ -165,6 +168,7 @@ static void take_ownership(struct thread *thread)
 	thread->tid = recorded_tid();
 	control->thread = thread->serial;
 	control->tid = thread->tid;
+	STOP_POINT("thread.named");
 	control->start_tick = clock_ticks();
 	memset(control->name, 0, sizeof(control->name));
 	SYS2(prctl, PR_GET_NAME, control->name);

@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "descriptor.h"
+#include "stop.h"
 #include "sys.h"
 
 /* Our own mappings of the file, so that a forked child can cut itself off. */
@@ -81,12 +82,13 @@ static bool size_allowed(uint64_t end)
 static int write_fully(int fd, struct iovec *pieces, unsigned count, uint64_t *offset)
 {
 	while (count) {
-		long written = SYS5(pwritev, fd, pieces, count, *offset, 0);
+		long written = SYS5(pwritev, fd, pieces, STOP_PIECES(count), *offset, 0);
 
 		if (written == -EINTR)
 			continue;
 		if (written <= 0)
 			return written ? (int)written : -EIO;
+		STOP_POINT("append.part");
 		*offset += (uint64_t)written;
 		while (count && (size_t)written >= pieces->iov_len) {
 			written -= (long)pieces->iov_len;
@@ -329,6 +331,7 @@ static int append(enum trace_segment_type type, uint32_t index, const struct iov
 	all[0] = (struct iovec){&head, sizeof(head)};
 	all[count + 1] = (struct iovec){(void *)padding, bytes - sizeof(head) - payload};
 	place = reserve(bytes, TRACE_SEGMENT_ALIGN);
+	STOP_POINT("append.reserved");
 	reached = place.start;
 	result = size_allowed(place.end) ? write_pieces(all, count + 2, &reached) : -EFBIG;
 	if (result == 0)
@@ -372,6 +375,7 @@ static void *map(enum trace_segment_type type, uint32_t index, size_t bytes)
 	struct trace_segment *segment;
 	int result;
 
+	STOP_POINT("map.reserved");
 	segment = map_place(&place, &result);
 	if (!segment) {
 		/* What has its disk space is a hole for readers, as long as it lies before the end.
@@ -381,7 +385,9 @@ static void *map(enum trace_segment_type type, uint32_t index, size_t bytes)
 		failed(result);
 		return NULL;
 	}
+	STOP_POINT("map.mapped");
 	*segment = segment_head(type, index, bytes, bytes - sizeof(*segment), 0);
+	STOP_POINT("map.headed");
 	return segment;
 }
 
