@@ -14,15 +14,28 @@ EXPORT int munmap(void *address, size_t bytes);
 EXPORT void *mremap(void *old, size_t old_bytes, size_t bytes, int flags, ...);
 EXPORT int dlclose(void *library);
 
-static void *raw_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
+/*
+ * Not real_ready(): to find the next functions may allocate, and an allocator that comes before us
+ * maps its first memory with its lock held.
+ */
+static bool is_found(void)
 {
-	long result = SYS6(mmap, address, bytes, protection, flags, fd, offset);
+	return real.malloc != NULL;
+}
 
+/* As libc gives it to the program; MAP_FAILED is -1, too. */
+static long result_of(long result)
+{
 	if (result < 0 && result > -4096) {
 		errno = (int)-result;
-		return MAP_FAILED;
+		return -1;
 	}
-	return (void *)result;
+	return result;
+}
+
+static void *raw_mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+	return (void *)result_of(SYS6(mmap, address, bytes, protection, flags, fd, offset));
 }
 
 /* Only what the program maps itself: what an allocator maps is not the program's. */
@@ -36,7 +49,7 @@ void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t
 	struct thread *thread;
 	void *memory;
 
-	if (!real_ready())
+	if (!is_found())
 		return raw_mmap(address, bytes, protection, flags, fd, offset);
 	thread = enter(HOOK_FRAME | GUARD_REAL);
 	memory = real.mmap(address, bytes, protection, flags, fd, offset);
@@ -59,8 +72,8 @@ int munmap(void *address, size_t bytes)
 	uint64_t before;
 	int result;
 
-	if (!real_ready())
-		return (int)SYS2(munmap, address, bytes);
+	if (!is_found())
+		return (int)result_of(SYS2(munmap, address, bytes));
 	thread = enter(HOOK_FRAME | GUARD_REAL);
 	before = thread ? record_before() : 0;
 	result = real.munmap(address, bytes);
@@ -86,8 +99,8 @@ void *mremap(void *old, size_t old_bytes, size_t bytes, int flags, ...)
 		wanted = va_arg(arguments, void *);
 		va_end(arguments);
 	}
-	if (!real_ready())
-		return (void *)SYS5(mremap, old, old_bytes, bytes, flags, wanted);
+	if (!is_found())
+		return (void *)result_of(SYS5(mremap, old, old_bytes, bytes, flags, wanted));
 	thread = enter(HOOK_FRAME | GUARD_REAL);
 	before = thread ? record_before() : 0;
 	memory = real.mremap(old, old_bytes, bytes, flags, wanted);

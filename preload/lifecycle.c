@@ -17,6 +17,8 @@
 #include "output.h"
 #include "pages.h"
 #include "process.h"
+#include "reach.h"
+#include "real.h"
 #include "record.h"
 #include "resident.h"
 #include "stacks.h"
@@ -86,9 +88,9 @@ static bool is_recording_here(void)
 static void describe(struct trace_header *header)
 {
 	struct trace_clock pair = clock_pair();
-	struct timespec real;
+	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_REALTIME, &now);
 	*header = (struct trace_header){
 	    .magic = TRACE_MAGIC,
 	    .version = TRACE_VERSION,
@@ -97,7 +99,7 @@ static void describe(struct trace_header *header)
 	    .clock_kind = clock_kind,
 	    .start = {0, pair.monotonic_ns},
 	    .start_tick_raw = clock_start,
-	    .start_realtime_ns = (uint64_t)real.tv_sec * 1000000000U + (uint64_t)real.tv_nsec,
+	    .start_realtime_ns = (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec,
 	    .process_start = process.start,
 	    .pid = (uint32_t)process.pid,
 	    .parent_pid = (uint32_t)process.parent,
@@ -392,6 +394,24 @@ void lifecycle_fork_child(void)
 		trace_file_forked();
 }
 
+/*
+ * No call of malloc has come yet. If none ever will, recording stays off: what we do at a mapping
+ * of memory may allocate, and the allocator that is at work there, unknown to us, may hold a lock.
+ */
+static bool is_reached(void)
+{
+	char why[512], error[512];
+
+	if (!real_ready() || reach_check(why, sizeof(why)))
+		return true;
+	atomic_flag_test_and_set(&started);
+	turn_off();
+	log_init(options_parse(&options, environ, error, sizeof(error)) == 0 && options.quiet);
+	if (!process_is_recorded((pid_t)SYS0(getppid)))
+		log_line(why);
+	return false;
+}
+
 /* What needs the loader or libc's registries, which the first event, anywhere, must not touch. */
 void lifecycle_construct(void)
 {
@@ -399,7 +419,7 @@ void lifecycle_construct(void)
 	int saved_errno = errno;
 
 	tls_guard((uintptr_t)__builtin_frame_address(0) | GUARD_OWN);
-	if (*thread_generation == GENERATION_NEW)
+	if (*thread_generation == GENERATION_NEW && is_reached())
 		lifecycle_start();
 	if (generation) {
 		backend = unwind_find(options.unwind);
