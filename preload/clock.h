@@ -68,6 +68,19 @@ static inline uint64_t clock_ticks_after(void)
 }
 
 /*
+ * For an acquisition where no other thread's releases need to be told from it, if loads keep their
+ * order: as they do on x86, where a look at memory after this one tells whether it was so.
+ */
+static inline uint64_t clock_ticks_alone(void)
+{
+#if defined(__x86_64__)
+	return clock_ticks();
+#else
+	return clock_ticks_after();
+#endif
+}
+
+/*
  * How far ticks are shifted: to a quantum below any time in which a block can pass from one thread
  * to another (8 ns at most), or to one of about 3 us, for what only one thread has a part in. The
  * rate is that of the ticks between the two pairs.

@@ -83,7 +83,7 @@ void *realloc(void *old, size_t bytes)
 	if (!real_ready() || bootstrap_owns(old))
 		return realloc_bootstrap(old, bytes);
 	thread = thread_enter(HOOK_FRAME | GUARD_REAL);
-	before = thread ? record_before() : 0;
+	before = thread ? record_before(thread) : 0;
 	block = real.realloc(old, bytes);
 	if (thread)
 		realloc_done(thread, HOOK_FRAME, TRACE_EVENT_REALLOC, old, block, bytes, before,
@@ -100,7 +100,7 @@ void *reallocarray(void *old, size_t count, size_t bytes)
 	if (!real_ready() || bootstrap_owns(old))
 		return realloc_bootstrap(old, hook_product(count, bytes));
 	thread = thread_enter(HOOK_FRAME | GUARD_OWN);
-	before = thread ? record_before() : 0;
+	before = thread ? record_before(thread) : 0;
 	block = real.reallocarray(old, count, bytes);
 	if (thread)
 		realloc_done(thread, HOOK_FRAME, TRACE_EVENT_REALLOCARRAY, old, block,

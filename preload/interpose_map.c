@@ -75,7 +75,7 @@ int munmap(void *address, size_t bytes)
 	if (!is_found())
 		return (int)result_of(SYS2(munmap, address, bytes));
 	thread = enter(HOOK_FRAME | GUARD_REAL);
-	before = thread ? record_before() : 0;
+	before = thread ? record_before(thread) : 0;
 	result = real.munmap(address, bytes);
 	if (!thread)
 		return result;
@@ -102,7 +102,7 @@ void *mremap(void *old, size_t old_bytes, size_t bytes, int flags, ...)
 	if (!is_found())
 		return (void *)result_of(SYS5(mremap, old, old_bytes, bytes, flags, wanted));
 	thread = enter(HOOK_FRAME | GUARD_REAL);
-	before = thread ? record_before() : 0;
+	before = thread ? record_before(thread) : 0;
 	memory = real.mremap(old, old_bytes, bytes, flags, wanted);
 	if (!thread)
 		return memory;

@@ -21,6 +21,7 @@
 #include "real.h"
 #include "record.h"
 #include "resident.h"
+#include "sole.h"
 #include "stacks.h"
 #include "stop.h"
 #include "sys.h"
@@ -39,7 +40,7 @@ const struct thread_process thread_process = {
     .disable = lifecycle_disable,
 };
 
-static const volatile uint32_t generation_off = GENERATION_OFF;
+static const volatile uint64_t generation_off = GENERATION_OFF;
 
 static struct options options;
 static struct process process;
@@ -47,9 +48,9 @@ static struct process process;
  * Words on a page that the kernel wipes in a forked child; NULL before recording began. The first
  * is what the event path looks at, the second the process it belongs to, 0 when unknown.
  */
-static volatile uint32_t *generation;
+static volatile uint64_t *generation;
 #define GENERATION_OWNER 1
-static uint32_t last_generation;
+static uint64_t last_generation;
 static bool forked;
 static bool paused;
 static int quick_status; /* of the quick_exit under way */
@@ -168,7 +169,9 @@ static void begin(void)
 		turn_off();
 		return;
 	}
-	*generation = ++last_generation;
+	/* Whoever is first is alone. */
+	last_generation = ((last_generation >> 32) + 1) << 32 | GENERATION_BIASED;
+	*generation = last_generation;
 	thread_generation = generation;
 }
 
@@ -191,7 +194,7 @@ static void leave_preload(void)
 
 static bool make_generation_page(void)
 {
-	volatile uint32_t *page = pages_map(trace_file_page());
+	volatile uint64_t *page = pages_map(trace_file_page());
 
 	if (!page)
 		return false;
@@ -283,9 +286,15 @@ void lifecycle_forked(void)
 
 void lifecycle_pause(void)
 {
+	uint64_t last;
+
 	paused = true;
-	if (is_recording_here())
-		*generation = GENERATION_OFF;
+	if (!is_recording_here())
+		return;
+	last = __atomic_exchange_n(generation, GENERATION_OFF, __ATOMIC_SEQ_CST);
+	/* Goes on without a bias, and with a number that was never there. */
+	if (last != GENERATION_OFF)
+		last_generation = (last | GENERATION_BIASED) + 1;
 }
 
 void lifecycle_resume(void)

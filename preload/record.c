@@ -8,14 +8,15 @@
 #include "clock.h"
 #include "encode.h"
 #include "resident.h"
+<<<<<<< HEAD
+#include "sole.h"
+=======
 #include "stop.h"
+>>>>>>> origin/main
 #include "sys.h"
 #include "trace_file.h"
 
 static struct record_settings settings;
-
-/* glibc: false from the first pthread_create on. Others: assume threads. */
-extern char __libc_single_threaded __attribute__((weak));
 
 void record_init(const struct record_settings *chosen)
 {
@@ -27,26 +28,9 @@ bool record_maps(void)
 	return settings.maps;
 }
 
-static inline uint64_t tick_after(void)
+uint64_t record_before(struct thread *thread)
 {
-	if (&__libc_single_threaded && __libc_single_threaded)
-		return clock_ticks();
-	return clock_ticks_after();
-}
-
-/* In sight of the other threads' flushes until the event is committed: see tick_shift(). */
-uint64_t record_before(void)
-{
-	uint64_t tick = clock_ticks();
-
-	atomic_store_explicit(&thread_tls.thread->releasing, tick | 1, memory_order_release);
-	return tick;
-}
-
-/* After the commit of what began with record_before(). */
-static inline void end_release(struct thread *thread)
-{
-	atomic_store_explicit(&thread->releasing, 0, memory_order_release);
+	return sole_stamp_release(thread);
 }
 
 static inline uint32_t stack_of(struct thread *thread, const struct unwind_origin *origin)
@@ -96,7 +80,7 @@ void record_resident(struct thread *thread)
 static inline void put_four(struct thread *thread, unsigned kind, uint64_t second, size_t bytes,
 			    unsigned aux, const struct unwind_origin *origin)
 {
-	uint64_t tick = tick_after();
+	uint64_t tick = sole_stamp_acquire(thread);
 	uint32_t stack = stack_of(thread, origin);
 	uint64_t *at = reserve(thread, 4);
 
@@ -142,7 +126,6 @@ void record_failed(struct thread *thread, unsigned kind, size_t bytes,
 		   const struct unwind_origin *origin)
 {
 	put_four(thread, TRACE_EVENT_FAILED, kind, bytes, 0, origin);
-	end_release(thread);
 	thread->failed++;
 }
 
@@ -164,13 +147,13 @@ void record_release_at(struct thread *thread, unsigned kind, const void *address
 
 void record_release(struct thread *thread, unsigned kind, const void *address)
 {
-	record_release_at(thread, kind, address, clock_ticks());
+	record_release_at(thread, kind, address, sole_stamp_release(thread));
 }
 
 void record_realloc(struct thread *thread, unsigned kind, const void *old, const void *address,
 		    size_t bytes, uint64_t before, const struct unwind_origin *origin)
 {
-	uint64_t tick = tick_after();
+	uint64_t tick = sole_stamp_acquire(thread);
 	uint32_t stack = stack_of(thread, origin);
 	uint64_t *at = reserve(thread, 6);
 
@@ -181,7 +164,6 @@ void record_realloc(struct thread *thread, unsigned kind, const void *old, const
 	at[4] = (uintptr_t)old;
 	at[5] = before;
 	commit(thread, 6, tick);
-	end_release(thread);
 	thread->acquired++;
 	thread->released += old != NULL;
 }
@@ -195,13 +177,12 @@ void record_unmap(struct thread *thread, unsigned kind, const void *address, siz
 	at[1] = (uintptr_t)address;
 	at[2] = bytes;
 	commit(thread, 3, before);
-	end_release(thread);
 }
 
 void record_remap(struct thread *thread, const void *old, size_t old_bytes, const void *address,
 		  size_t bytes, uint64_t before, const struct unwind_origin *origin)
 {
-	uint64_t tick = tick_after();
+	uint64_t tick = sole_stamp_acquire(thread);
 	uint32_t stack = stack_of(thread, origin);
 	uint64_t *at = reserve(thread, 7);
 
@@ -213,7 +194,6 @@ void record_remap(struct thread *thread, const void *old, size_t old_bytes, cons
 	at[5] = before;
 	at[6] = old_bytes;
 	commit(thread, 7, tick);
-	end_release(thread);
 }
 
 /* An heir's flush of a dead thread's ring must not take the heir's name. */
@@ -227,72 +207,12 @@ static void refresh_name(struct thread *thread)
 	memcpy(thread->ring.control->name, name, sizeof(name));
 }
 
-/* LEAD NOTE to helper encode: STOP here, read /tmp/encode-note.md to its end. */
-/* More threads are not looked at one by one: they count as at work. */
-#define OTHERS_MAX 64
-
-struct others {
-	const struct thread *than;
-	unsigned count;
-	bool at_work;
-	uint64_t heads; /* sum of the rings' heads; these only grow, so it tells any change */
-};
-
-static void look_at(struct thread *other, void *context)
+/* Times need to tell the order of two threads' events: those of a sole recorder need not. */
+static unsigned tick_shift(const struct thread *thread, const struct trace_clock *now)
 {
-	struct others *others = context;
-
-	if (other == others->than || others->at_work)
-		return;
-	/* First this: when it is seen to have ended, its event is seen in the head. */
-	others->at_work = ++others->count > OTHERS_MAX ||
-			  atomic_load_explicit(&other->releasing, memory_order_acquire);
-	others->heads += __atomic_load_n(&other->ring.control->head, __ATOMIC_ACQUIRE);
-}
-
-/* When the first thing happened that the ring tells of. */
-static uint64_t first_tick(const struct ring *ring)
-{
-	uint64_t tick = ring->data[0] >> 8;
-
-	/* A realloc: its release. */
-	if (event_words(ring->data[0]) >= 6 && ring->data[5] < tick)
-		return ring->data[5];
-	return tick;
-}
-
-/*
- * Times need to tell the order of two threads' events: the fine quantum does. The coarse one does
- * where no event of another thread is among those of the ring, or less than a quantum before them.
- *
- * Reading shows a coarse time earlier than it was, by less than the quantum. So a cause never comes
- * to stand behind its effect by a coarse time of the cause; and by one of the effect, an event B of
- * this ring, only if the cause, an event A of another, is not before the quantum B's time lies in.
- * A was visible to us, or its thread's `releasing`, before B was written:
- * - an acquisition is committed before the program gets the block, a free before the real call, so
- *   what gave us the cause to B (the program's or the allocator's own synchronisation: a happens-
- *   before) gave us that ring's head with A in it;
- * - what ends a block and is written after the real call (realloc, munmap, mremap) has `releasing`
- *   set before that call and cleared after the commit.
- * So if no head has moved and nobody is releasing, A had been counted when the heads were last
- * summed up; that was at `others_tick`, and A was stamped before that.
- */
-static unsigned tick_shift(struct thread *thread, const struct trace_clock *now)
-{
-	unsigned coarse = clock_coarse_shift(&trace_file_header()->start, now);
-	struct others others = {.than = thread, .at_work = thread_count() > 16 * OTHERS_MAX};
-
-	thread_each(look_at, &others);
-	if (others.at_work)
-		return clock_fine_shift();
-	if (others.heads != thread->others_heads) {
-		thread->others_heads = others.heads;
-		thread->others_tick = clock_ticks_after();
-		return clock_fine_shift();
-	}
-	if (thread->others_tick > first_tick(&thread->ring) >> coarse << coarse)
-		return clock_fine_shift();
-	return coarse;
+	if (sole_had_ring(thread))
+		return clock_coarse_shift(&trace_file_header()->start, now);
+	return clock_fine_shift();
 }
 
 static void give_up(struct thread *thread)
@@ -357,6 +277,7 @@ static void flush(struct thread *thread, bool need_room)
 	ring_release(ring, thread->ring_events);
 	STOP_POINT("flush.released");
 	thread->ring_events = 0;
+	sole_ring_emptied(thread);
 }
 
 /*

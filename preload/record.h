@@ -33,7 +33,7 @@ void record_acquire(struct thread *thread, unsigned kind, const void *address, s
 void record_release(struct thread *thread, unsigned kind, const void *address);
 
 /* The stamp a realloc's release carries: before the real call. */
-uint64_t record_before(void);
+uint64_t record_before(struct thread *thread);
 
 /* `old` (NULL: none) became `address`; `before` is what record_before() gave. */
 void record_realloc(struct thread *thread, unsigned kind, const void *old, const void *address,

@@ -11,7 +11,11 @@
 #include "clock.h"
 #include "pages.h"
 #include "record.h"
+<<<<<<< HEAD
+#include "sole.h"
+=======
 #include "stop.h"
+>>>>>>> origin/main
 #include "sys.h"
 #include "trace_file.h"
 
@@ -30,8 +34,8 @@ __thread struct thread_tls thread_tls __attribute__((tls_model("initial-exec")))
     .generation = GENERATION_NONE,
 };
 
-static const volatile uint32_t generation_new = GENERATION_NEW;
-const volatile uint32_t *thread_generation = &generation_new;
+static const volatile uint64_t generation_new = GENERATION_NEW;
+const volatile uint64_t *thread_generation = &generation_new;
 
 static const struct unwind_backend *backend;
 static _Atomic(struct thread *) threads[THREADS_MAX];
@@ -78,7 +82,7 @@ static void at_thread_exit(void *memory)
 	struct thread *thread = memory;
 	struct thread_tls *tls = &thread_tls;
 
-	if (tls->thread != thread || tls->generation != *thread_generation)
+	if (tls->thread != thread || !thread_is_recording(tls))
 		return;
 	if (tls->guard && !(tls->guard & GUARD_PHASES))
 		record_recover(thread);
@@ -187,6 +191,7 @@ static struct thread *attach(struct thread_tls *tls)
 	}
 	take_ownership(thread);
 	tls->thread = thread;
+	sole_attach(thread);
 	/* May allocate; the guard is set. */
 	if (exit_key_made)
 		tls->claimed = pthread_setspecific(exit_key, thread) == 0;
@@ -220,7 +225,7 @@ static bool guard_is_stale(uintptr_t guard, uintptr_t frame)
 /* A call from a handler that interrupted the writing of an event: the ring is not to be touched. */
 static void count_lost(struct thread_tls *tls)
 {
-	if (tls->generation != *thread_generation || !tls->thread)
+	if (!thread_is_recording(tls))
 		return;
 	tls->thread->lost++;
 	tls->thread->ring.control->lost_events = tls->thread->lost;
@@ -236,7 +241,7 @@ static bool may_nest(struct thread_tls *tls, uintptr_t frame)
 	if (phase & GUARD_REAL)
 		return true;
 	if (guard_is_stale(tls->guard & ~(uintptr_t)GUARD_PHASES, frame)) {
-		if (!phase && tls->thread && tls->generation == *thread_generation)
+		if (!phase && thread_is_recording(tls))
 			record_recover(tls->thread);
 		return true;
 	}
@@ -251,21 +256,17 @@ static bool may_nest(struct thread_tls *tls, uintptr_t frame)
  */
 static struct thread *begin(struct thread_tls *tls)
 {
-	uint32_t generation = *thread_generation;
-	struct thread *thread;
+	uint64_t generation = thread_generation_now();
 
 	if (generation == GENERATION_NEW)
 		thread_process.start();
 	else if (generation == GENERATION_FORKED)
 		thread_process.forked();
-	generation = *thread_generation;
+	generation = thread_generation_now();
 	if (generation == GENERATION_OFF || generation == GENERATION_NEW ||
 	    generation == GENERATION_FORKED)
 		return NULL;
-	thread = attach(tls);
-	if (thread)
-		tls->generation = generation;
-	return thread;
+	return attach(tls);
 }
 
 struct thread *thread_enter_slowly(uintptr_t frame)
@@ -278,12 +279,13 @@ struct thread *thread_enter_slowly(uintptr_t frame)
 
 	if (tls->guard && !may_nest(tls, address))
 		return NULL;
-	if (*thread_generation == GENERATION_OFF) {
+	if (thread_generation_now() == GENERATION_OFF) {
 		tls_set_guard(0);
 		return NULL;
 	}
-	if (tls->generation == *thread_generation) {
+	if (thread_is_recording(tls)) {
 		tls_guard(frame);
+		sole_revoke(tls->thread);
 		return tls->thread;
 	}
 	/* A handler that finds GUARD_OWN set would be taken for part of what we do. */

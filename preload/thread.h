@@ -15,11 +15,14 @@
 #include "tls.h"
 #include "unwind.h"
 
-/* Values of thread_generation that are no generation. */
+/*
+ * Values of thread_generation that are no generation. A generation has the number of the recording
+ * in its upper half; the lower half is sole.h's.
+ */
 #define GENERATION_FORKED 0 /* what the kernel leaves of it in a child (MADV_WIPEONFORK) */
-#define GENERATION_OFF	  UINT32_MAX
-#define GENERATION_NEW	  (UINT32_MAX - 1)
-#define GENERATION_NONE	  (UINT32_MAX - 2) /* of a thread that never recorded: equals none */
+#define GENERATION_OFF	  UINT64_MAX
+#define GENERATION_NEW	  (UINT64_MAX - 1)
+#define GENERATION_NONE	  (UINT64_MAX >> 1) /* of a thread that never recorded: equals none */
 
 struct thread {
 	struct ring ring;
@@ -31,22 +34,29 @@ struct thread {
 	uint64_t failed;
 	unsigned news; /* operator new under way: its own inner calls' failures are its one */
 	uint64_t lost; /* events of this ring that could not be recorded */
-	/* What tick_shift() in record.c saw of the other rings when one had changed, and when. */
-	uint64_t others_heads;
-	uint64_t others_tick;
-	/* Not 0: a release under way that is written after the real call. Owner stores with
-	 * release, others load with acquire. */
-	_Atomic uint64_t releasing;
+	/* sole.h's: stamps need no fence; so it was for all that is in the ring; when it asked for
+	 * that; in how many rings it may ask again; how many it waits then. */
+	volatile bool sole;
+	bool sole_ring;
+	uint64_t sole_asked;
+	unsigned sole_rings_left;
+	unsigned sole_wait;
 	uint32_t serial; /* of the owner */
 	uint32_t tid;
 	_Atomic uint32_t state; /* enum in thread.c */
 };
 
 /*
- * Changes when recording starts, stops or the process forks, so that one comparison on the event
- * path notices all three. Points to a page that a fork wipes once recording has begun.
+ * Changes when recording starts, stops or the process forks, and as sole.h says, so that one
+ * comparison on the event path notices all of them. Points to a page that a fork wipes once
+ * recording has begun.
  */
-extern const volatile uint32_t *thread_generation;
+extern const volatile uint64_t *thread_generation;
+
+static inline uint64_t thread_generation_now(void)
+{
+	return __atomic_load_n(thread_generation, __ATOMIC_ACQUIRE);
+}
 
 /* What the first event of a process or of a forked child sets off; lifecycle.c, above us, has it.
  */
@@ -60,6 +70,12 @@ extern const struct thread_process thread_process;
 
 struct thread *thread_enter_slowly(uintptr_t frame);
 
+/* Whether the state in `tls` is one of the recording that is going on. */
+static inline bool thread_is_recording(const struct thread_tls *tls)
+{
+	return tls->thread && tls->generation >> 32 == thread_generation_now() >> 32;
+}
+
 /*
  * The beginning of a hook: this thread's state if the event is to be recorded, then thread_leave()
  * must follow; NULL if not (we caused it ourselves, or recording is off). `frame` is the hook's
@@ -70,7 +86,7 @@ static inline struct thread *thread_enter(uintptr_t frame)
 {
 	struct thread_tls *tls = &thread_tls;
 
-	if (__builtin_expect(tls->guard != 0 || tls->generation != *thread_generation, 0))
+	if (__builtin_expect(tls->guard != 0 || tls->generation != thread_generation_now(), 0))
 		return thread_enter_slowly(frame);
 	tls_guard(frame);
 	return tls->thread;

@@ -23,7 +23,7 @@ struct thread_tls {
 	uintptr_t guard;	/* frame of the hook that is at work, and its phase; 0: none */
 	uintptr_t guard_return; /* that hook's return address: the frame is gone when it changed */
 	struct thread *thread;
-	uint32_t generation; /* `thread` is good while this equals *thread_generation */
+	uint64_t generation; /* `thread` is good while this equals *thread_generation */
 	bool claimed;	     /* the exit of this thread will be noticed */
 };
 

@@ -209,6 +209,7 @@ CASES = {
     "truth.threads": lambda b: truth(b, "threads", baseline=True, threads=True),
     "truth.threadexit": lambda b: truth(b, "threadexit", baseline=True, threads=True),
     "truth.handback": lambda b: truth(b, "handback", baseline=True, threads=True),
+    "truth.handback_bursts": lambda b: truth(b, "handback", "bursts", baseline=True, threads=True),
     "truth.exceptions": lambda b: truth(b, "exceptions", baseline=True),
     "truth.jumps": lambda b: truth(b, "jumps", check_report=coroutine_stacks),
     "truth.stacks": lambda b: truth(b, "stacks", check_report=known_stacks),

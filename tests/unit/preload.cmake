@@ -1,6 +1,6 @@
 # What the recorder's unit tests need besides: the analyzer's reader, to read what they write, and
 # of those with threads a twin under ThreadSanitizer, made of the recorder's sources.
-foreach(name test_preload_encode test_preload_encode_order test_preload_trace_file
+foreach(name test_preload_encode test_preload_sole test_preload_trace_file
 	test_preload_modules test_preload_record test_preload_lifecycle)
 	target_sources(${name} PRIVATE unit/preload_view.c)
 	target_link_libraries(${name} PRIVATE analyzer)
@@ -28,7 +28,7 @@ target_compile_options(preload_tsan PUBLIC -fsanitize=thread -g -O1 -fno-omit-fr
 	$<$<C_COMPILER_ID:GNU>:-Wno-tsan>)
 target_link_options(preload_tsan PUBLIC -fsanitize=thread)
 
-foreach(module bootstrap ring encode encode_order trace_file stacks record)
+foreach(module bootstrap ring encode sole trace_file stacks record)
 	set(name test_preload_${module}_tsan)
 	add_executable(${name} unit/test_preload_${module}.c unit/preload_view.c)
 	set_target_properties(${name} PROPERTIES

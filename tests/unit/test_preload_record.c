@@ -10,8 +10,9 @@
 #include "preload_support.h"
 #include "preload_view.h"
 #include "resident.h"
+#include "sole.h"
 
-static volatile uint32_t generation = 7;
+static volatile uint64_t generation = 1ULL << 32 | GENERATION_BIASED;
 
 static uint32_t one_stack(void *state, const struct unwind_origin *origin, unsigned max_depth,
 			  struct unwind_counts *counts)
