@@ -18,6 +18,7 @@
 #include "oom.h"
 #include "out.h"
 #include "profile.h"
+#include "profile_bare.h"
 #include "sigbus.h"
 #include "write_svg.h"
 #include "write_svg_sites.h"
@@ -106,8 +107,8 @@ static const struct cli_option options[] = {
      AT(writer.points), NULL, NULL},
     {"no-rss", 0, CLI_FLAG, NULL, "without the resident memory of the process", AT(writer.no_rss),
      NULL, NULL},
-    {"confidential", 0, CLI_FLAG, NULL, "no command line, no folders", AT(writer.confidential),
-     NULL, NULL},
+    {"confidential", 0, CLI_FLAG, NULL, "no command line, no host, no folders",
+     AT(writer.confidential), NULL, NULL},
     {"no-symbols", 0, CLI_FLAG, NULL, "module and offset only: fast", AT(no_symbols), NULL, NULL},
     {"sysroot", 0, CLI_STRING, "FOLDER", "where the recorded machine's files are", AT(load.sysroot),
      NULL, NULL},
@@ -286,6 +287,8 @@ static int run(const struct plot *plot, const char *path)
 		cli_error(&command, "%s: %s", path, error[0] ? error : strerror(-result));
 		return CLI_UNUSABLE;
 	}
+	if (plot->writer.confidential)
+		profile_bare(profile);
 	if (write_plot(plot, profile, path))
 		result = CLI_UNUSABLE;
 	else

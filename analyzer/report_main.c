@@ -14,6 +14,7 @@
 #include "oom.h"
 #include "out.h"
 #include "profile.h"
+#include "profile_bare.h"
 #include "sigbus.h"
 #include "writer.h"
 
@@ -218,6 +219,8 @@ static int run(const struct report *report, const char *path)
 
 	if (load(report, path, &profile))
 		return CLI_UNUSABLE;
+	if (report->writer.confidential)
+		profile_bare(profile);
 	if (write_report(report, profile, path)) {
 		result = CLI_UNUSABLE;
 	} else {

@@ -45,7 +45,8 @@ static void title(struct text *text, const char *words)
 static void print_process(struct text *text)
 {
 	const struct profile_process *process = &text->profile->process;
-	const char *trace = writer_path(text->options, text->options->trace);
+	/* The trace's name may be made of the host's, or anything: MEMPROF_OUT=%h.%q{NAME}.bin. */
+	const char *trace = text->options->confidential ? NULL : text->options->trace;
 	const char *run = text->options->confidential ? NULL : process->cmdline;
 	struct out *out = text->out;
 

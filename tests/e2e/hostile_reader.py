@@ -396,6 +396,97 @@ def truncated_output(bench):
         equal(f"{name}: lines", run.stderr.count(b"\n"), 1)
 
 
+# ---- secrets ----
+
+SECRET = "XyzzySecret"
+
+
+def secret_host():
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x04000000) == 0:  # CLONE_NEWUTS
+        libc.sethostname(SECRET.encode(), len(SECRET))
+
+
+def record_secret(bench):
+    """A program whose folders, arguments, environment and host are secret; functions are not."""
+    folder = os.path.join(bench.work, f"{SECRET} in folder")
+    source = os.path.join(folder, "source")
+    os.makedirs(source)
+    with open(os.path.join(source, "plug.c"), "w", encoding="ascii") as file:
+        file.write("#include <stdlib.h>\nvoid *plug(void) { void *volatile p = malloc(77);"
+                   " return p; }\n")
+    with open(os.path.join(source, "main.cc"), "w", encoding="ascii") as file:
+        file.write("#include <algorithm>\n#include <cstdlib>\n#include <sys/mman.h>\n"
+                   'extern "C" void *plug(void);\n'
+                   "template <class F> __attribute__((noinline)) void *call(F f) { return f(); }\n"
+                   "int main() {\n  plug();\n"
+                   "  call([] { void *volatile p = std::malloc(99); return p; });\n"
+                   "  mmap(0, 8192, 3, 34, -1, 0);\n  void *volatile bad = new int[3];\n"
+                   "  std::free(bad);\n}\n")
+    compilers = ["clang", "clang++"] if shutil.which("clang++") else ["cc", "c++"]
+    program = os.path.join(folder, "program")
+    for argv in ([compilers[0], "-g", "-O0", "-fPIC", "-shared", os.path.join(source, "plug.c"), "-o",
+                  os.path.join(folder, "libplug.so")],
+                 [compilers[1], "-g", "-O0", os.path.join(source, "main.cc"), "-o", program,
+                  os.path.join(folder, "libplug.so"), f"-Wl,-rpath,{folder}"]):
+        built = bench.run(argv)
+        if built.status:
+            raise Skip("no compiler here: " + built.stderr.decode(errors="replace")[:200])
+    trace = os.path.join(folder, f"{SECRET}.bin")
+    run = bench.run([program, SECRET, f"--password={SECRET}"], cwd=folder, prepare=secret_host,
+                    env={"LD_PRELOAD": bench.lib, "MEMPROF_OUT": trace, "MEMPROF_QUIET": "1",
+                         "TOKEN": SECRET})
+    equal("status", run.status, 0)
+    return trace, folder
+
+
+def confidential(bench):
+    """--confidential lets no folder, argument or host out, in any format, with symbols or without,
+    with files there or gone; without it they are told, so the test can fail."""
+    trace, folder = record_secret(bench)
+    told = set()
+    variants = ((), ("--no-symbols",), ("-n", "0"), ("--by-stack",))
+    for gone in (False, True):
+        if gone:  # what is missing is named in warnings
+            os.remove(os.path.join(folder, "libplug.so"))
+        for name in COMMANDS:
+            more = (("--full-stacks", "--color=always"), ("--section=warnings,maps,leaks",)) \
+                if name == "text" else ()
+            for options in variants + more:
+                if name in ("svg", "csv") and options == ("-n", "0"):
+                    continue
+                argv = [*tool(bench, name), *options]
+                if SECRET.encode() in bench.run([*argv, trace]).stdout:
+                    told.add(name)
+                run = bench.run([*argv, "--confidential", trace])
+                equal(f"{name} {options}: status", run.status, 0)
+                check(SECRET.encode() not in run.stdout, f"{name} {options}: the secret is out")
+                if not gone and name in ("text", "json", "folded") and "--no-symbols" not in argv:
+                    check(b"plug" in run.stdout or "warnings" in str(options),
+                          f"{name} {options}: functions are gone")
+    equal("formats that tell it otherwise", told - {"folded"}, {"text", "json", "svg"})
+
+
+def content(bench):
+    """A trace, compressed or not, holds nothing of what the program's memory held."""
+    for compress in ("zstd", "none"):
+        word = f"Xyzzy{compress}Content"
+        trace = os.path.join(bench.work, f"content{compress}")
+        env = {"LD_PRELOAD": bench.lib, "MEMPROF_OUT": trace, "MEMPROF_QUIET": "1",
+               "MEMPROF_COMPRESS": compress, "TOKEN": word}
+        run = subprocess.run([bench.program("marked")], input=word.encode(), env=env, check=False,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        equal("status", (run.returncode, run.stderr), (0, b""))
+        with open(trace, "rb") as file:
+            image = file.read()
+        check(b"marked" in image, "this is no trace of the program")
+        # Eight bytes of it in a row, at any of its places, in any word or column.
+        for at in range(len(word)):
+            piece = (word * 2)[at:at + 8].encode()
+            for part in (piece, piece[::-1]):
+                check(part not in image, f"{part!r} is in the trace (compress={compress})")
+
+
 CASES = {
     **{f"reader.alloc_fail.{name}": lambda bench, name=name: alloc_fail(bench, name, "--no-symbols")
        for name in COMMANDS if name != "csv"},
@@ -409,6 +500,8 @@ CASES = {
     "reader.files.cut_trace": cut_trace,
     "reader.files.no_files": no_files,
     "reader.files.full_disk": truncated_output,
+    "reader.secrets.confidential": confidential,
+    "reader.secrets.content": content,
     "reader.names.all": names,
     "reader.names.messages": messages,
 }
