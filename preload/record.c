@@ -8,11 +8,8 @@
 #include "clock.h"
 #include "encode.h"
 #include "resident.h"
-<<<<<<< HEAD
 #include "sole.h"
-=======
 #include "stop.h"
->>>>>>> origin/main
 #include "sys.h"
 #include "trace_file.h"
 

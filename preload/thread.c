@@ -11,11 +11,8 @@
 #include "clock.h"
 #include "pages.h"
 #include "record.h"
-<<<<<<< HEAD
 #include "sole.h"
-=======
 #include "stop.h"
->>>>>>> origin/main
 #include "sys.h"
 #include "trace_file.h"
 
