@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PROGRAM_HEADERS 128 /* more are not looked at */
 #define DYNAMIC_ENTRIES 512
+#define STRINGS_BYTES	(1 << 20) /* of names of dynamic symbols, at a time */
 
 struct dynamic {
 	ElfW(Dyn) entries[DYNAMIC_ENTRIES];
@@ -78,6 +80,33 @@ static void find_sanitizer(int fd, const struct dynamic *dynamic, uint64_t strin
 	}
 }
 
+/*
+ * clang links its sanitizers statically; what they offer to libraries is in the dynamic symbols.
+ * Pieces overlap by more than a name, so that none is cut.
+ */
+static void find_static_sanitizer(int fd, const struct dynamic *dynamic, uint64_t strings,
+				  struct elf_look *look)
+{
+	static const struct {
+		const char *symbol, *name;
+	} known[] = {{"\0__asan_init", "AddressSanitizer"},
+		     {"\0__tsan_init", "ThreadSanitizer"},
+		     {"\0__msan_init", "MemorySanitizer"},
+		     {"\0__hwasan_init", "HWAddressSanitizer"}};
+	uint64_t bytes = dynamic_value(dynamic, DT_STRSZ);
+	char *piece = malloc(STRINGS_BYTES);
+	for (uint64_t at = 0; piece && at < bytes && !*look->sanitizer; at += STRINGS_BYTES - 64) {
+		ssize_t got = pread(fd, piece, STRINGS_BYTES, (off_t)(strings + at));
+		for (size_t i = 0; got > 0 && i < sizeof(known) / sizeof(known[0]); i++)
+			if (memmem(piece, (size_t)got, known[i].symbol,
+				   strlen(known[i].symbol + 1) + 2))
+				strcpy(look->sanitizer, known[i].name);
+		if (got < STRINGS_BYTES)
+			break;
+	}
+	free(piece);
+}
+
 static void look_at_segments(int fd, const ElfW(Ehdr) * elf, struct elf_look *look)
 {
 	ElfW(Phdr) headers[PROGRAM_HEADERS];
@@ -100,6 +129,8 @@ static void look_at_segments(int fd, const ElfW(Ehdr) * elf, struct elf_look *lo
 	uint64_t strings = file_offset(headers, count, dynamic_value(&dynamic, DT_STRTAB));
 	if (strings)
 		find_sanitizer(fd, &dynamic, strings, look);
+	if (strings && strings < INT64_MAX / 2 && !*look->sanitizer)
+		find_static_sanitizer(fd, &dynamic, strings, look);
 }
 
 /* The machine this launcher itself was built for. */

@@ -10,7 +10,7 @@ struct elf_look {
 	bool same_machine;     /* as this launcher */
 	bool is_static;	       /* no loader is asked for; the loader itself does not count */
 	char interpreter[256]; /* path of the loader; empty when there is none */
-	char sanitizer[32];    /* soname of a sanitizer's library it needs; empty without */
+	char sanitizer[32];    /* its library's soname, or the name of one linked in; or empty */
 };
 
 /*

@@ -102,6 +102,17 @@ static bool in_list(const char *list, const char *path)
 	return false;
 }
 
+/* Those insist on being first in the list, and end the program when they are not. */
+static bool has_sanitizer(const char *list)
+{
+	static const char *const names[] = {"libasan.", "libtsan.", "liblsan.", "libhwasan.",
+					    "libclang_rt."};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strstr(list, names[i]))
+			return true;
+	return false;
+}
+
 static bool set_list(const char *path)
 {
 	const char *old = getenv("LD_PRELOAD");
@@ -129,6 +140,13 @@ bool preload_env_set(void)
 		say("%s: LD_PRELOAD cannot name a path with a space or a colon, and no link to it "
 		    "could be made in a temporary directory (%s): move memprof elsewhere",
 		    path, strerror(errno));
+		return false;
+	}
+	if (getenv("LD_PRELOAD") && has_sanitizer(getenv("LD_PRELOAD"))) {
+		say("LD_PRELOAD=%s: a sanitizer replaces malloc itself, so that nothing can be "
+		    "recorded: run the program either with it or with memprof",
+		    getenv("LD_PRELOAD"));
+		preload_env_fini();
 		return false;
 	}
 	if (!set_list(path)) {

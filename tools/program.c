@@ -130,6 +130,14 @@ static void script_interpreter(const char *head, char *path)
 	snprintf(path, PATH_MAX, "%.*s", (int)strcspn(head, " \t\r\n"), head);
 }
 
+/* By its name: it is a script, and starts the program by means of its own. */
+static bool is_valgrind(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+	const char *base = slash ? slash + 1 : name;
+	return !strcmp(base, "valgrind") || !strcmp(base, "valgrind.bin");
+}
+
 static enum program_verdict inspect(const char *name, const char *path)
 {
 	char current[PATH_MAX], label[PATH_MAX + 256];
@@ -182,5 +190,8 @@ enum program_verdict program_check(const char *name, char *path)
 		say("%s: %s", name, strerror(error));
 		return PROGRAM_NOT_EXECUTABLE;
 	}
+	if (is_valgrind(name))
+		return refuse(name, "replaces malloc itself, so that nothing can be recorded: run "
+				    "the program either under it or under memprof");
 	return inspect(name, path);
 }

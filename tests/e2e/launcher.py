@@ -324,6 +324,38 @@ class Launcher(unittest.TestCase):
         program = self.compile("sanitized", "int main(void) { return 0; }", "-fsanitize=address")
         self.assert_refused(self.run_it("run", program), 2, "libasan", "-fsanitize")
 
+    @unittest.skipIf(not shutil.which("clang"), "clang is not installed")
+    def test_program_with_a_sanitizer_inside(self):
+        for kind in ("address", "thread"):
+            subprocess.run(["clang", "-xc", "-", "-o", self.place / "inside",
+                            f"-fsanitize={kind}"], input="int main(void) { return 0; }",
+                           text=True, check=True)
+            self.assert_refused(self.run_it("run", "./inside"), 2, f"{kind.capitalize()}Sanitizer",
+                                "-fsanitize")
+
+    def test_preloaded_sanitizer(self):
+        process = self.run_it("run", "true", env={"LD_PRELOAD": "libasan.so.8"})
+        self.assertEqual(process.returncode, 2)
+        self.assertRegex(process.err, r"(?m)^memprof: LD_PRELOAD=libasan\.so\.8: a sanitizer")
+        self.assertEqual(self.traces(), [])
+
+    def test_valgrind(self):
+        valgrind = self.script("valgrind", "#!/bin/sh\nexec \"$@\"\n")
+        self.assert_refused(self.run_it("run", valgrind, "true"), 2, "valgrind",
+                            "replaces malloc itself")
+
+    def test_program_with_a_malloc_of_its_own(self):
+        program = self.compile("own", """
+            static char arena[1 << 20];
+            static unsigned long used;
+            void *malloc(unsigned long n) { used += n + 15 & ~15ul; return arena + used - n; }
+            void free(void *block) { (void)block; }
+            int main(void) { return malloc(10) ? 7 : 1; }""", "-w", "-fno-builtin")
+        process = self.run_it("run", program)
+        self.assertEqual(process.returncode, 7)
+        self.assertIn("memprof: the program has a malloc of its own", process.err)
+        self.assertEqual(self.traces(), [])
+
     def test_no_trace_is_said(self):
         self.compile("nothing.so", "", "-shared", "-fPIC")
         memprof = self.install_copy("mute", self.place / "nothing.so")
