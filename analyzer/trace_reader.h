@@ -92,6 +92,7 @@ struct trace_reader {
 	struct trace_clock clock; /* last sound pair in an EVENTS segment; 0, 0: none */
 	struct trace_clock clock_first;
 	uint64_t unrecorded_events; /* the recorder could not record these, and said so */
+	uint32_t unfinished;	    /* segments found half-way, as the header says there may be */
 	bool running;		    /* the recorded process lives and writes on */
 	struct trace_damage damage;
 };

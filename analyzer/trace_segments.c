@@ -282,6 +282,18 @@ static int index_chunk(struct trace_reader *reader, const struct trace_head *hea
 	return 0;
 }
 
+/*
+ * The process ended while it wrote so many segments: what was in one is in the ring still, or was
+ * not used yet. That events are missing all the same would show in the ordinals.
+ */
+static bool was_on_its_way(struct trace_reader *reader)
+{
+	if (reader->unfinished >= reader->header.writing)
+		return false;
+	reader->unfinished++;
+	return true;
+}
+
 static int index_appended(struct trace_reader *reader, const struct trace_head *head,
 			  struct trace_scratch *scratch)
 {
@@ -293,6 +305,8 @@ static int index_appended(struct trace_reader *reader, const struct trace_head *
 	if (right == 0) {
 		if (head->segment.type == TRACE_SEGMENT_EVENTS &&
 		    ring_holds(reader, scratch->bytes, got))
+			return 0;
+		if (was_on_its_way(reader))
 			return 0;
 		if (head->cut && !reader->running)
 			reader->damage.cut = true;

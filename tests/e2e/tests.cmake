@@ -25,6 +25,21 @@ foreach(source ${E2E_PROGRAMS})
 		RUNTIME_OUTPUT_DIRECTORY ${E2E_OUTPUT})
 endforeach()
 
+# A recorder that stops at named points.
+file(GLOB STOPS_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/preload/*.c)
+add_library(e2e_memprof_stops SHARED ${STOPS_SOURCES} ${E2E}/stop_points.c)
+target_include_directories(e2e_memprof_stops PRIVATE ${PROJECT_SOURCE_DIR}/preload
+	${UNWIND_INCLUDE_DIRS})
+target_compile_definitions(e2e_memprof_stops PRIVATE MEMPROF_STOP_POINTS)
+target_link_libraries(e2e_memprof_stops PRIVATE memprof_flags -l:libzstd.a Threads::Threads
+	${CMAKE_DL_LIBS})
+target_compile_options(e2e_memprof_stops PRIVATE -O2 -fvisibility=hidden -fno-builtin -fexceptions
+	-fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-stack-protector)
+target_link_options(e2e_memprof_stops PRIVATE -Wl,-z,defs -Wl,-z,now -Wl,-z,nodelete
+	-Wl,--exclude-libs,ALL)
+set_target_properties(e2e_memprof_stops PROPERTIES OUTPUT_NAME memprof_stops
+	LIBRARY_OUTPUT_DIRECTORY ${E2E_OUTPUT})
+
 # One program that no preload reaches.
 add_executable(e2e_still_static ${E2E}/programs/still.c)
 target_link_options(e2e_still_static PRIVATE -static)

@@ -1,14 +1,43 @@
 /*
  * Publishes how many calls it has completed in a shared mapping of the file argv[1], one pair of
  * counters a thread, and works until it is killed. argv[2]: threads. argv[3]: microseconds after
- * which it kills itself; 0: somebody else will. The mapping's first word says that all run.
+ * which it kills itself; 0: somebody else will. The mapping's first word says that all run. With
+ * argv[4], a library to load again and again, stacks are many and threads come and go, too.
  */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 
 #include "published.h"
 
-#define KEEP 64
+#define KEEP	64
+#define DEPTH	16
+#define BURST	50
+#define CURRENT 8 /* short threads at once */
+
+static int manifold; /* many different stacks */
+
+/* Ways to a malloc, as many as `way` has bits in all. */
+TRUTH_NOINLINE static void *killed_along(struct published_thread *self, uint64_t way, int depth,
+					 size_t bytes)
+{
+	void *block;
+
+	if (!depth)
+		return published_malloc(self, bytes);
+	if (way & 1)
+		block = killed_along(self, way >> 1, depth - 1, bytes);
+	else
+		block = killed_along(self, way >> 1, depth - 1, bytes);
+	return block;
+}
+
+static void *make(struct published_thread *self, uint64_t i)
+{
+	uint64_t way = (i + (uint64_t)(uintptr_t)self) * 0x9e3779b97f4a7c15U >> (64 - DEPTH);
+
+	return killed_along(self, way, manifold ? DEPTH : 1, i % 200);
+}
 
 TRUTH_NOINLINE static void *killed_worker(void *argument)
 {
@@ -21,9 +50,51 @@ TRUTH_NOINLINE static void *killed_worker(void *argument)
 
 		if (*slot)
 			published_free(self, *slot);
-		*slot = published_malloc(self, i % 200);
+		*slot = make(self, i);
 	}
 	return NULL;
+}
+
+/* Each has published what it did when it is gone, and its place is free for another. */
+TRUTH_NOINLINE static void *killed_short(void *argument)
+{
+	struct published_thread *self = argument;
+
+	for (uint64_t i = 0; i < BURST; i++)
+		published_free(self, make(self, i));
+	return NULL;
+}
+
+static void *make_short_threads(void *unused)
+{
+	for (;;) {
+		pthread_t threads[CURRENT];
+
+		for (int i = 0; i < CURRENT; i++)
+			TRUTH_REQUIRE(
+			    !pthread_create(&threads[i], NULL, killed_short,
+					    &published->threads[PUBLISHED_THREADS - CURRENT + i]));
+		for (int i = 0; i < CURRENT; i++)
+			pthread_join(threads[i], NULL);
+	}
+	return unused;
+}
+
+static void *load_again(void *path)
+{
+	for (;;) {
+		void *library = dlopen(path, RTLD_NOW);
+
+		TRUTH_REQUIRE(library && dlclose(library) == 0);
+	}
+	return NULL;
+}
+
+static void begin(void *(*life)(void *), void *argument)
+{
+	pthread_t thread;
+
+	TRUTH_REQUIRE(!pthread_create(&thread, NULL, life, argument));
 }
 
 int main(int argc, char **argv)
@@ -34,11 +105,13 @@ int main(int argc, char **argv)
 	if (threads < 1 || threads > PUBLISHED_THREADS)
 		return 2;
 	published_open(argv[1]);
-	for (int i = wait ? 0 : 1; i < threads; i++) {
-		pthread_t thread;
-
-		TRUTH_REQUIRE(!pthread_create(&thread, NULL, killed_worker, (void *)(intptr_t)i));
+	manifold = argc > 4;
+	if (manifold) {
+		begin(make_short_threads, NULL);
+		begin(load_again, argv[4]);
 	}
+	for (int i = wait ? 0 : 1; i < threads; i++)
+		begin(killed_worker, (void *)(intptr_t)i);
 	if (!wait)
 		killed_worker(NULL);
 	usleep(wait);

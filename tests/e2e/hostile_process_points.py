@@ -1,0 +1,109 @@
+"""Killed at named points of the recorder: between any two steps of a flush, of the growth of the
+file, of a thread's beginning and end, of a library's entry. The program has published what it had
+completed; all of it is in the report and nothing is twice, and the file is sound.
+
+MEMPROF_POINT_RUNS sets the number of runs (1,000 by hand), MEMPROF_KILL_SEED the moments."""
+
+import glob
+import os
+import random
+import re
+import shutil
+import subprocess
+
+from cases_killed import published
+from harness import Failure, check, equal
+
+RUNS = int(os.environ.get("MEMPROF_POINT_RUNS", "100"))
+SEED = int(os.environ.get("MEMPROF_KILL_SEED", "1"))
+ALIVE_US = 60000  # it kills itself when the point has not come by then
+SLOTS = 64
+POINTS = (
+    # name, the greatest of the counts to choose from
+    ("event.written", 20000), ("event.committed", 20000),
+    ("flush.encoded", 60), ("append.reserved", 60), ("append.part", 200),
+    ("flush.written", 60), ("release.counted", 60), ("flush.released", 60),
+    ("map.reserved", 14), ("map.mapped", 14), ("map.headed", 14),
+    ("thread.named", 60), ("thread.inherited", 40), ("thread.flushed", 40),
+    ("module.numbered", 6), ("module.written", 6), ("trace.created", 1),
+)
+
+
+def names_in_sources(bench):
+    names = set()
+    for path in glob.glob(os.path.join(bench.source, "preload", "*.[ch]")):
+        with open(path, encoding="utf-8") as file:
+            names |= set(re.findall(r'STOP_POINT\("([a-z.]+)"\)', file.read()))
+    return names
+
+
+def covered(bench):
+    """Every point of the sources is in the table; what is nothing in the library that is installed
+    has no string there either."""
+    equal("points without a run", names_in_sources(bench) - {p[0] for p in POINTS} - {"end.flushed"},
+          set())
+    with open(bench.lib, "rb") as file:
+        check(b"flush.encoded" not in file.read(), "the installed library has stop points")
+
+
+def run_once(bench, order, threads):
+    """One life: what was published, what the report says, whether the point came."""
+    directory = bench.fresh("points")
+    counts = os.path.join(directory, "published")
+    env = dict(os.environ, LD_PRELOAD=bench.library("memprof_stops"), MEMPROF_QUIET="1",
+               MEMPROF_OUT=os.path.join(directory, "trace.%p.bin"), MEMPROF_STOP_AT=order)
+    with subprocess.Popen([bench.program("killed"), counts, str(threads), str(ALIVE_US),
+                           bench.library("plugin_one")], env=env, stdin=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as process:
+        try:
+            stderr = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    equal("status of the killed program", process.returncode, -9)
+    equal("stderr", stderr, b"")
+    traces = glob.glob(os.path.join(directory, "trace.*"))
+    equal("number of traces", len(traces), 1)
+    report = bench.read(traces[0])
+    equal("end", report["process"]["end"], "killed")
+    equal("lost_events", report["totals"]["lost_events"], 0)
+    own = [s for s in report["sites"]
+           if any((f["function"] or "").startswith("killed_") for f in s["stack"])]
+    for site in own:
+        names = [f["function"] for f in site["stack"]]
+        check("killed_worker" in names or "killed_short" in names,
+              f"a stack ends too early: {names}")
+    allocations = sum(s["allocations"] for s in own)
+    told = published(counts, SLOTS) if os.path.exists(counts) else (0, 0)
+    shutil.rmtree(directory)
+    return told, (allocations, allocations - sum(s["live_blocks"] for s in own))
+
+
+def killed_at(bench, names):
+    chance = random.Random(f"{SEED} {names}")
+    points = [p for p in POINTS if p[0].split(".")[0] in names]
+    runs = max(len(points), RUNS * len(points) // len(POINTS))
+    calls = 0
+    for number in range(runs):
+        name, most = points[number % len(points)]
+        threads = (1, 4)[number // len(points) % 2]
+        order = f"{name}:{int(most ** chance.random()) if most > 1 else 1}"
+        try:
+            told, read = run_once(bench, order, threads)
+            for what, said, found in zip(("mallocs", "frees"), told, read):
+                check(said <= found <= said + threads + 8, f"the program had completed {said} "
+                      f"{what}, the report has {found} ({found - said:+d})")
+        except Failure as failure:
+            raise Failure(f"run {number} of {runs} (seed {SEED}), killed at {order}, {threads} "
+                          f"threads: {failure}") from None
+        calls += sum(told)
+    return f"{runs} runs killed at named points, {calls} completed calls published, none missing"
+
+
+CASES = {
+    "points.covered": covered,
+    "points.event": lambda b: killed_at(b, ("event",)),
+    "points.flush": lambda b: killed_at(b, ("flush", "append", "release")),
+    "points.growth": lambda b: killed_at(b, ("map", "trace")),
+    "points.threads": lambda b: killed_at(b, ("thread",)),
+    "points.modules": lambda b: killed_at(b, ("module",)),
+}
