@@ -37,6 +37,9 @@ struct piece {
 };
 #define PIECE_BYTES (256 * 1024)
 
+/* The return address in a stack that is not known; in no module, whatever a trace says. */
+#define NOWHERE 1
+
 /* A stack and how it looks: `count` numbers of frames. */
 struct stack {
 	struct profile_stack stack;
@@ -281,7 +284,8 @@ static int resolve(struct site_stacks *stacks, const struct callstack_pc *pc, st
 	const struct profile_frame *frame;
 	/* A return address is one past the call, and perhaps past the function. */
 	uint64_t call = pc->pc - 1;
-	size_t module = module_map_find(stacks->modules, call, pc->epoch);
+	size_t module =
+	    pc->pc == NOWHERE ? MODULE_MAP_NONE : module_map_find(stacks->modules, call, pc->epoch);
 	int rc;
 
 	code->first = (uint32_t)stacks->frame_count;
@@ -364,7 +368,7 @@ static int gather(struct site_stacks *stacks, const struct callstack_table *call
 		  uint32_t site, size_t depth)
 {
 	/* A stack that is not known has one frame that is not known. */
-	static const struct callstack_pc nowhere = {.pc = 1};
+	static const struct callstack_pc nowhere = {.pc = NOWHERE};
 	int rc = reserve_codes(stacks, callstacks);
 
 	if (rc != 0)

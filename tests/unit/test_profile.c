@@ -350,6 +350,8 @@ START_TEST(the_recorder_is_not_in_stacks)
 	trace_builder_module(builder, "/bin/app", 0x1000, 0x2000, 0x1000, 0);
 	trace_builder_module(builder, "/opt/lib/libmemprof.so.0", 0x3000, 0x4000, 0x3000, 0);
 	trace_builder_module(builder, "/lib/libmemprof.sound", 0x5000, 0x6000, 0x5000, 0);
+	/* Where a stack that is left with nothing seems to lie (found by fuzzing). */
+	trace_builder_module(builder, "/opt/lib/libmemprof.so.0", 0, 0x100, 0, 0);
 	trace_builder_acquire(builder, ring, 1, TRACE_EVENT_MALLOC, 0x10, 1,
 			      trace_builder_node(builder, 0, 0x3100));
 	for (size_t i = 0; i < 5; i++) {
