@@ -16,8 +16,11 @@
 /* Lengths in units: steps of a half and a third, so that little of an array is not used. */
 static const uint8_t class_units[LIVE_CLASSES] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32};
 
-/* By `room`: with so many blocks half of the next shorter length is enough. */
-static const uint8_t shrinks_at[LIVE_CLASSES + 1] = {0, 0, 1, 2, 3, 4, 6, 8, 12, 16, 24};
+/*
+ * By `room`: with fewer blocks half of the next shorter length is enough, so that one block more or
+ * less moves nothing. A line keeps the shortest while its region has blocks.
+ */
+static const uint8_t shrinks_below[LIVE_CLASSES + 1] = {0, 0, 2, 3, 4, 5, 7, 9, 13, 17, 25};
 
 _Static_assert(sizeof(struct live_line) == 16, "four lines to a cache line");
 
@@ -181,7 +184,7 @@ static int move_array(struct live_table *table, struct live_line *line, unsigned
 	line->blocks = units;
 	line->room = (uint8_t)(class + 1);
 	line->length = class_units[class] * LIVE_UNIT_BLOCKS;
-	line->shrinks = shrinks_at[line->room];
+	line->shrinks = shrinks_below[line->room];
 	return 0;
 }
 
@@ -200,24 +203,24 @@ int live_table_insert(struct live_table *table, uint64_t address, struct live_bl
 	if (count == place.line->length &&
 	    move_array(table, place.line, count, place.line->room) != 0) {
 		if (place.slot->region->live == 0)
-			remove_region(table, place.slot);
+			live_table_drop(table, place.slot);
 		return -ENOMEM;
 	}
 	return live_table_enter(table, &place, address, block);
 }
 
-void live_table_shrink(struct live_table *table, const struct live_place *place, unsigned count)
+void live_table_shrink(struct live_table *table, struct live_line *line, unsigned count)
 {
-	struct live_line *line = place->line;
+	move_array(table, line, count, line->room - 2);
+}
 
-	if (count != 0) {
-		/* Half of the shorter length only, so that one block more or less moves nothing. */
-		move_array(table, line, count, line->room - 2);
-		return;
+void live_table_drop(struct live_table *table, struct live_slot *slot)
+{
+	for (size_t i = 0; i < LIVE_REGION_LINES; i++) {
+		const struct live_line *line = &slot->region->lines[i];
+
+		if (line->room != 0)
+			give_array(table, line->room - 1, line->blocks);
 	}
-	give_array(table, line->room - 1, line->blocks);
-	line->room = 0;
-	line->length = 0;
-	if (place->slot->region->live == 0)
-		remove_region(table, place->slot);
+	remove_region(table, slot);
 }

@@ -33,7 +33,7 @@ struct live_line {
 	uint32_t blocks; /* its array: units into the pool */
 	uint8_t room;	 /* of the array: class + 1; 0: no array */
 	uint8_t length;	 /* blocks it has room for */
-	uint8_t shrinks; /* with no more blocks than this a shorter one will do */
+	uint8_t shrinks; /* with fewer blocks than this a shorter one will do */
 	uint8_t reserved;
 };
 
@@ -103,17 +103,28 @@ static inline struct live_place live_table_place(const struct live_table *table,
 }
 
 /* A table of fewer regions stays in the caches by itself. */
-#define LIVE_PREFETCH_REGIONS 128
+#define LIVE_LARGE_REGIONS 128
 
+static inline bool live_table_large(const struct live_table *table)
+{
+	return table->count >= LIVE_LARGE_REGIONS;
+}
+
+/* For an address of which is asked soon. */
 static inline void live_table_prefetch(const struct live_table *table, uint64_t address)
 {
-	struct live_place place;
+	struct live_place place = live_table_place(table, address);
 
-	if (table->count < LIVE_PREFETCH_REGIONS)
-		return;
-	place = live_table_place(table, address);
 	if (place.line != NULL)
 		__builtin_prefetch(place.line, 1);
+}
+
+/* Whether a block begins at an address. */
+static inline bool live_table_has(const struct live_table *table, uint64_t address)
+{
+	struct live_place place = live_table_place(table, address);
+
+	return place.line != NULL && (place.line->used >> place.granule & 1) != 0;
 }
 
 /* Whether the processor has the instruction that counts bits, where that is not certain. */
@@ -183,24 +194,28 @@ static inline int live_table_enter(struct live_table *table, const struct live_p
 	return 0;
 }
 
-/* What is seldom needed once a block is out: the array is empty, or much too long. */
-void live_table_shrink(struct live_table *table, const struct live_place *place, unsigned count);
+/* What is seldom needed once a block is out: the line's array is much too long... */
+void live_table_shrink(struct live_table *table, struct live_line *line, unsigned count);
 
-/* Takes out the block at `place`, which has one. */
-static inline void live_table_remove(struct live_table *table, const struct live_place *place)
+/* ...or the region is empty. */
+void live_table_drop(struct live_table *table, struct live_slot *slot);
+
+/* Takes out `block`, which is the one at `place`. */
+static inline void live_table_remove(struct live_table *table, const struct live_place *place,
+				     struct live_block *block)
 {
 	struct live_line *line = place->line;
-	unsigned rank = live_table_rank(place), count;
-	struct live_block *array = live_table_array(table, line);
+	unsigned after = live_table_ones(line->used >> 1 >> place->granule), count;
 
 	line->used &= ~(1ULL << place->granule);
-	count = live_table_ones(line->used);
-	place->slot->region->live--;
 	/* The one behind the last may be moved along: to where the last was. */
-	for (unsigned at = rank; at < count; at += 2)
-		live_table_move(array + at, array + at + 1);
-	if (__builtin_expect(count <= line->shrinks, 0))
-		live_table_shrink(table, place, count);
+	for (unsigned at = 0; at < after; at += 2)
+		live_table_move(block + at, block + at + 1);
+	count = (unsigned)(block - live_table_array(table, line)) + after;
+	if (__builtin_expect(count < line->shrinks, 0))
+		live_table_shrink(table, line, count);
+	if (__builtin_expect(--place->slot->region->live == 0, 0))
+		live_table_drop(table, place->slot);
 }
 
 #endif

@@ -66,6 +66,7 @@ static int flush(struct replay *replay)
 	return replay->consumer->changes(replay->consumer->context, &batch);
 }
 
+/* Where the next change goes; the caller knows that there is room. */
 static inline struct replay_change *emit(struct replay *replay)
 {
 	return &replay->batch[replay->batch_count++];
@@ -76,26 +77,28 @@ static inline uint64_t bytes_of(const struct live_block *block, const struct ori
 	return block->bytes == BYTES_LARGE ? origin->large_bytes : block->bytes;
 }
 
+static inline uint8_t release_flags(const struct origin *origin, bool temporary, uint8_t kind)
+{
+	uint8_t mismatched = (origin->owner & 7) != event_family[kind];
+
+	return (temporary ? REPLAY_TEMPORARY : 0) | (mismatched ? REPLAY_MISMATCHED : 0);
+}
+
 /* Takes the block at a place out of the table and tells of it. */
 static inline void free_block(struct replay *replay, const struct live_place *place,
-			      const struct live_block *block, uint64_t address, uint64_t tick,
+			      struct live_block *block, uint64_t address, uint64_t tick,
 			      uint32_t thread, uint8_t kind)
 {
 	const struct origin *origin = &replay->origins.origins[block->origin];
-	uint8_t family = event_family[kind];
-	uint8_t flags = 0;
+	bool temporary = origin->owner >> 3 == thread && replay->last_address[thread] == address;
 
-	if (origin->owner >> 3 == thread && replay->last_address[thread] == address)
-		flags = REPLAY_TEMPORARY;
-	if ((origin->owner & 7) != family)
-		flags |= REPLAY_MISMATCHED;
 	*emit(replay) = (struct replay_change){.tick = tick,
 					       .bytes = bytes_of(block, origin),
 					       .site = origin->site,
 					       .op = REPLAY_FREE,
 					       .kind = kind,
-					       .flags = flags};
-	live_table_remove(&replay->live, place);
+					       .flags = release_flags(origin, temporary, kind)};
+	live_table_remove(&replay->live, place, block);
 }
 
 static void keep_early(struct replay *replay, const struct event *event, uint32_t thread)
@@ -188,16 +191,43 @@ static inline int origin_of(struct replay *replay, const struct event *event, ui
 	return origin_new(replay, event->stack, owner, large_bytes, number);
 }
 
-static inline int apply_acquire(struct replay *replay, const struct event *event, uint32_t thread)
+/* Whether the event after `event`, which is not later than `limit`, releases what it acquires. */
+static inline bool is_temporary(const struct event *event, const struct event *end, uint64_t limit)
+{
+	const struct event *next = event + 1;
+
+	return next < end && next->address == event->address && next->op == EVENT_RELEASE &&
+	       next->order <= limit && event->address != 0;
+}
+
+/* A block that is released at once never gets into the table. */
+static inline void pass_temporary(struct replay *replay, const struct event *event, uint32_t thread,
+				  const struct origin *origin)
+{
+	const struct event *release = event + 1;
+
+	replay->last_address[thread] = event->address;
+	*emit(replay) = (struct replay_change){.tick = event->order >> 1,
+					       .bytes = event->bytes,
+					       .site = origin->site,
+					       .op = REPLAY_ALLOCATE,
+					       .kind = event->kind};
+	*emit(replay) = (struct replay_change){.tick = release->order >> 1,
+					       .bytes = event->bytes,
+					       .site = origin->site,
+					       .op = REPLAY_FREE,
+					       .kind = release->kind,
+					       .flags = release_flags(origin, true, release->kind)};
+}
+
+static inline int apply_acquire(struct replay *replay, const struct event *event, uint32_t thread,
+				uint32_t number)
 {
 	uint64_t address = event->address == 0 ? ADDRESS_ZERO : event->address;
 	uint64_t tick = event->order >> 1;
 	struct live_block *block;
-	uint32_t number;
-	int rc = origin_of(replay, event, OWNER(thread, event_family[event->kind]), &number);
+	int rc = place_block(replay, address, tick, &block);
 
-	if (rc == 0)
-		rc = place_block(replay, address, tick, &block);
 	if (rc != 0)
 		return rc;
 	block->bytes = event->bytes >= BYTES_LARGE ? BYTES_LARGE : (uint32_t)event->bytes;
@@ -213,6 +243,24 @@ static inline int apply_acquire(struct replay *replay, const struct event *event
 	return 0;
 }
 
+/* An acquisition, and its release with it where that comes next. Returns how many, or -ENOMEM. */
+static inline int acquire(struct replay *replay, const struct event *event, const struct event *end,
+			  uint64_t limit, uint32_t thread)
+{
+	uint32_t number;
+	int rc = origin_of(replay, event, OWNER(thread, event_family[event->kind]), &number);
+
+	if (__builtin_expect(rc != 0, 0))
+		return rc;
+	if (is_temporary(event, end, limit) && replay->early_count == 0 &&
+	    !live_table_has(&replay->live, event->address)) {
+		pass_temporary(replay, event, thread, &replay->origins.origins[number]);
+		return 2;
+	}
+	rc = apply_acquire(replay, event, thread, number);
+	return rc != 0 ? rc : 1;
+}
+
 static inline void apply_release(struct replay *replay, const struct event *event, uint32_t thread)
 {
 	struct live_place place = live_table_place(&replay->live, event->address);
@@ -225,7 +273,7 @@ static inline void apply_release(struct replay *replay, const struct event *even
 			   event->kind);
 }
 
-/* Kinds that are no part of the heap. */
+/* Kinds that are no part of the heap. Returns 1, or -ENOMEM. */
 static int apply_other(struct replay *replay, const struct event *event)
 {
 	static const uint8_t ops[] = {[EVENT_MAP] = REPLAY_MAP,
@@ -247,41 +295,56 @@ static int apply_other(struct replay *replay, const struct event *event)
 					       .site = site,
 					       .op = ops[event->op],
 					       .kind = event->kind};
-	return 0;
+	return 1;
 }
 
 /* One event makes three changes at most: the replaced block, the new one, its early release. */
 #define CHANGES_PER_EVENT 3
 
+/* Applies events up to `end` that are not later than `limit`; *next is the first that is not. */
+static int apply(struct replay *replay, const struct event *event, const struct event *end,
+		 uint64_t limit, uint32_t thread, const struct event **next)
+{
+	bool prefetch = live_table_large(&replay->live);
+	int rc = 0;
+
+	while (event < end && event->order <= limit) {
+		if (prefetch && end - event > PREFETCH_AHEAD)
+			live_table_prefetch(&replay->live, event[PREFETCH_AHEAD].address);
+		if (event->op == EVENT_ACQUIRE) {
+			rc = acquire(replay, event, end, limit, thread);
+		} else if (event->op == EVENT_RELEASE) {
+			apply_release(replay, event, thread);
+			rc = 1;
+		} else {
+			rc = apply_other(replay, event);
+		}
+		if (__builtin_expect(rc < 0, 0))
+			break;
+		event += rc;
+	}
+	*next = event;
+	return rc < 0 ? rc : 0;
+}
+
 /* Applies what the stream has at hand and is not later than `limit`. */
 static int consume(struct replay *replay, struct replay_stream *stream, uint64_t limit)
 {
-	const struct event *events = stream->events;
-	uint32_t thread = stream->thread;
-	size_t count = stream->count;
-	size_t i = stream->next;
+	const struct event *event = stream->events + stream->next;
+	const struct event *end = stream->events + stream->count;
 	int rc = 0;
 
-	for (; i < count && events[i].order <= limit; i++) {
-		const struct event *event = &events[i];
+	while (rc == 0 && event < end && event->order <= limit) {
+		size_t room = (BATCH - replay->batch_count) / CHANGES_PER_EVENT;
 
-		if (replay->batch_count > BATCH - CHANGES_PER_EVENT) {
+		if (room == 0) {
 			rc = flush(replay);
-			if (rc != 0)
-				break;
+			continue;
 		}
-		if (i + PREFETCH_AHEAD < count)
-			live_table_prefetch(&replay->live, events[i + PREFETCH_AHEAD].address);
-		if (event->op == EVENT_ACQUIRE)
-			rc = apply_acquire(replay, event, thread);
-		else if (event->op == EVENT_RELEASE)
-			apply_release(replay, event, thread);
-		else
-			rc = apply_other(replay, event);
-		if (rc != 0)
-			break;
+		rc = apply(replay, event, (size_t)(end - event) > room ? event + room : end, limit,
+			   stream->thread, &event);
 	}
-	stream->next = i;
+	stream->next = (size_t)(event - stream->events);
 	return rc;
 }
 

@@ -63,7 +63,7 @@ START_TEST(test_random)
 		/* Fuller for a while, then emptier, and so on. */
 		if (block != NULL && next_random(&state) % 8 < (step >> 13) % 8) {
 			ck_assert_uint_eq(block->origin, expected[i]);
-			live_table_remove(&table, &place);
+			live_table_remove(&table, &place, block);
 			expected[i] = 0;
 		} else if (block == NULL) {
 			ck_assert_int_eq(live_table_insert(&table, nth_address(i), &block), 0);
@@ -94,9 +94,11 @@ START_TEST(test_no_wear)
 		}
 		for (size_t i = 0; i < ADDRESSES; i++) {
 			struct live_place place = live_table_place(&table, nth_address(i));
+			struct live_block *block = live_table_block(&table, &place);
 
-			ck_assert_ptr_nonnull(live_table_block(&table, &place));
-			live_table_remove(&table, &place);
+			ck_assert(live_table_has(&table, nth_address(i)));
+			ck_assert_ptr_nonnull(block);
+			live_table_remove(&table, &place, block);
 		}
 		ck_assert_uint_eq(table.count, 0);
 		if (round == 2)
