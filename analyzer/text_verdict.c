@@ -13,7 +13,9 @@
 
 /* When leaks or churn come before the peak in the one line that says what to look at. */
 #define LEAK_LEAST_BYTES   (64 * 1024)
-#define LEAK_LEAST_PERCENT 5		 /* of the peak, however few bytes */
+#define LEAK_LEAST_PERCENT 5		      /* of the peak, however few bytes */
+#define UNSEEN_LEAST_BYTES (32 * 1024 * 1024) /* resident; libraries' pages are in it */
+#define UNSEEN_CALLS_MAX   1000		 /* libc's own, for a program with a hidden allocator */
 #define MAPS_LEAST_BYTES   (1024 * 1024) /* less, as of a thread's stack, is nobody's question */
 #define CHURN_LEAST	   100000
 #define CHURN_PERCENT	   50
@@ -189,6 +191,16 @@ static int say_maps(struct text *text)
 	return say_best(text, &maps, RANKING_PEAK, maps.totals.peak_bytes);
 }
 
+/* Few calls and little memory of what is resident: most of it did not come from malloc. */
+static bool is_mostly_unseen(const struct profile *profile)
+{
+	const struct profile_totals *totals = &profile->totals;
+
+	return totals->allocations > 0 && totals->allocations < UNSEEN_CALLS_MAX &&
+	       nothing_lost(profile) && totals->peak_rss_bytes >= UNSEEN_LEAST_BYTES &&
+	       (totals->peak_bytes + totals->map_peak_bytes) < totals->peak_rss_bytes / 16;
+}
+
 int text_verdict(struct text *text)
 {
 	const struct profile_totals *totals = &text->profile->totals;
@@ -211,6 +223,11 @@ int text_verdict(struct text *text)
 					  "bring an allocator of its own");
 	} else if (leaks_matter(text, &leaks)) {
 		say_leaks(text, &leaks);
+	} else if (is_mostly_unseen(text->profile)) {
+		out_printf(text->out,
+			   "Seen: %s of %s resident: the rest is static data, a "
+			   "parent's, or of an allocator of its own",
+			   OUT_BYTES(totals->peak_bytes), OUT_BYTES(totals->peak_rss_bytes));
 	} else if (totals->allocations >= CHURN_LEAST &&
 		   totals->temporary / CHURN_PERCENT >= totals->allocations / 100) {
 		out_printf(text->out, "Churn: %s of all allocations were temporary",

@@ -199,6 +199,15 @@ START_TEST(test_verdicts)
 	check_has(" not likely   256.0 KiB  100 of 100 blocks alive at the end\n");
 	profile.totals.temporary = 10;
 	check_has("\nPeak: 97 % in load_table (db.c:120)\n");
+	profile.totals.allocations = 10;
+	profile.totals.peak_rss_bytes = 16 * (profile.totals.peak_bytes + 1);
+	if (profile.totals.peak_rss_bytes < 64 << 20)
+		profile.totals.peak_rss_bytes = 64 << 20;
+	check_has(
+	    " resident: the rest is static data, a parent's, or of an allocator of its own\n");
+	profile.totals.lost_events = 1;
+	check_has("\nPeak: 97 % in load_table (db.c:120)\n");
+	profile.totals.lost_events = 0;
 	profile.totals.allocations = 0;
 	check_has("\nNo allocation was seen: ");
 	profile.damage.bad_segments = 1;
