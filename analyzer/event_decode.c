@@ -90,30 +90,43 @@ void event_buffers_fini(struct event_buffers *buffers)
 	*buffers = (struct event_buffers){.shared = buffers->shared};
 }
 
-/* The columns as they were before compression, padded; NULL and *rc set where that fails. */
-static const uint8_t *unpack(struct event_buffers *buffers, const struct trace_events *head,
-			     size_t packed_bytes, int *rc)
+/*
+ * Finds the columns as they were before compression, each followed by EVENT_DECODE_PADDING bytes
+ * that can be read. Returns 0, -EINVAL, -ENOMEM.
+ */
+static int unpack(struct event_decoder *decoder, struct event_buffers *buffers,
+		  const struct trace_events *head, size_t packed_bytes)
 {
 	const uint8_t *packed = buffers->payload + sizeof(*head);
-	size_t total = 0;
+	unsigned stored = head->compression == TRACE_COMPRESSION_NONE ? ~0U : head->stored * 2U;
+	const uint8_t *compressed, *plain;
+	size_t compressed_bytes = 0, stored_bytes = 0;
+	int rc;
 
 	for (size_t i = 0; i < TRACE_COLUMNS; i++)
-		total += head->column_bytes[i];
-	*rc = -EINVAL;
-	if (head->compression == TRACE_COMPRESSION_NONE)
-		return total <= packed_bytes ? packed : NULL;
-	if (head->compression != TRACE_COMPRESSION_ZSTD)
-		return NULL;
-	*rc = reserve_shared(buffers, &buffers->columns, &buffers->columns_capacity,
-			     total + EVENT_DECODE_PADDING);
-	if (*rc != 0)
-		return NULL;
-	*rc = -EINVAL;
-	if (ZSTD_decompressDCtx(buffers->shared->zstd, buffers->columns, total, packed,
-				packed_bytes) != total)
-		return NULL;
-	memset(buffers->columns + total, 0, EVENT_DECODE_PADDING);
-	return buffers->columns;
+		*(stored >> i & 1 ? &stored_bytes : &compressed_bytes) += head->column_bytes[i];
+	if (head->compression > TRACE_COMPRESSION_ZSTD || stored_bytes > packed_bytes)
+		return -EINVAL;
+	rc = reserve_shared(buffers, &buffers->columns, &buffers->columns_capacity,
+			    compressed_bytes + EVENT_DECODE_PADDING);
+	if (rc != 0)
+		return rc;
+	compressed = buffers->columns;
+	plain = packed +
+		(head->compression == TRACE_COMPRESSION_NONE ? 0 : packed_bytes - stored_bytes);
+	if (head->compression == TRACE_COMPRESSION_ZSTD &&
+	    ZSTD_decompressDCtx(buffers->shared->zstd, buffers->columns, compressed_bytes, packed,
+				packed_bytes - stored_bytes) != compressed_bytes)
+		return -EINVAL;
+	memset(buffers->columns + compressed_bytes, 0, EVENT_DECODE_PADDING);
+	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
+		const uint8_t **from = stored >> i & 1 ? &plain : &compressed;
+
+		decoder->at[i] = *from;
+		*from += head->column_bytes[i];
+		decoder->end[i] = *from;
+	}
+	return 0;
 }
 
 /* Each shape and each address took a byte at least: that bounds the tables. */
@@ -141,10 +154,25 @@ static int make_tables(struct event_decoder *decoder, struct event_buffers *buff
 	return 0;
 }
 
+/* How long the present run of equal times is, and what follows it. Returns false if none can be. */
+static bool next_run(struct event_decoder *decoder)
+{
+	const uint8_t **at = &decoder->at[TRACE_COLUMN_TIME];
+	const uint8_t *end = decoder->end[TRACE_COLUMN_TIME];
+	uint64_t same = TRACE_EVENTS_MAX;
+
+	decoder->step = 0;
+	if (*at < end) {
+		same = varint_small(at, end);
+		decoder->step = varint_small(at, end);
+	}
+	decoder->same = (uint32_t)same;
+	return same != 0 && same <= TRACE_EVENTS_MAX && decoder->step >> TICK_BITS == 0;
+}
+
 int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buffers, size_t bytes,
 		       unsigned merge_shift)
 {
-	const uint8_t *columns;
 	struct trace_events head;
 	int rc;
 
@@ -153,20 +181,21 @@ int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buff
 		return -EINVAL;
 	memcpy(&head, buffers->payload, sizeof(head));
 	if (head.tick_shift < merge_shift || head.tick_shift >= TICK_BITS ||
-	    head.events > TRACE_EVENTS_MAX)
+	    head.events > TRACE_EVENTS_MAX || head.times > TRACE_TIMES_RUNS ||
+	    head.first_tick >> TICK_BITS != 0)
 		return -EINVAL;
-	columns = unpack(buffers, &head, bytes - sizeof(head), &rc);
-	if (columns == NULL)
+	rc = unpack(decoder, buffers, &head, bytes - sizeof(head));
+	if (rc != 0)
 		return rc;
 	rc = make_tables(decoder, buffers, &head);
 	if (rc != 0)
 		return rc;
-	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
-		decoder->at[i] = columns;
-		columns += head.column_bytes[i];
-		decoder->end[i] = columns;
-	}
-	decoder->time = 0;
+	decoder->time = head.first_tick >> head.tick_shift;
+	decoder->step = 0;
+	decoder->same = 0;
+	decoder->runs = head.times == TRACE_TIMES_RUNS;
+	if (decoder->runs && !next_run(decoder))
+		return -EINVAL;
 	decoder->fresh = 0;
 	decoder->stack = 0;
 	decoder->shape_count = 0;
@@ -292,14 +321,29 @@ static void raise_to_floor(const struct event_decoder *decoder, const struct chu
 	}
 }
 
-/* Returns false when a time is none that a tick can have. */
-static bool decode_times(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
+/* The chunk's times, where each run of equal ones is given. */
+static bool decode_runs(struct event_decoder *decoder, struct chunk *chunk)
+{
+	for (size_t i = 0; i < chunk->n.records; i++) {
+		if (decoder->same == 0) {
+			decoder->time += decoder->step;
+			if (decoder->time >> (TICK_BITS - decoder->shift) != 0 ||
+			    !next_run(decoder))
+				return false;
+		}
+		decoder->same--;
+		chunk->time[i] = decoder->time;
+	}
+	return true;
+}
+
+/* The same where each record's time is given. */
+static bool decode_each(struct event_decoder *decoder, struct chunk *chunk)
 {
 	const uint8_t *at = decoder->at[TRACE_COLUMN_TIME];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_TIME];
 	uint64_t time = decoder->time;
 	uint64_t bits = 0; /* of all terms and sums, so that none can wrap unnoticed */
-	unsigned widen = decoder->widen;
 
 	for (size_t i = 0; i < chunk->n.records; i++) {
 		uint64_t step = varint_small(&at, end);
@@ -307,14 +351,47 @@ static bool decode_times(struct event_decoder *decoder, struct chunk *chunk, str
 		time += step;
 		bits |= step | time;
 		chunk->time[i] = time;
-		events[chunk->main[i]].order |= time << widen << 1;
 	}
 	decoder->at[TRACE_COLUMN_TIME] = at;
 	decoder->time = time;
-	if (bits >> (TICK_BITS - decoder->shift) != 0)
+	return bits >> (TICK_BITS - decoder->shift) == 0;
+}
+
+/* Returns false when a time is none that a tick can have. */
+static bool decode_times(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
+{
+	unsigned widen = decoder->widen;
+
+	if (!(decoder->runs ? decode_runs(decoder, chunk) : decode_each(decoder, chunk)))
 		return false;
+	for (size_t i = 0; i < chunk->n.records; i++)
+		events[chunk->main[i]].order |= chunk->time[i] << widen << 1;
 	raise_to_floor(decoder, chunk, events);
 	return true;
+}
+
+/* The next short of a column whose low bytes stand in another. */
+static inline __attribute__((always_inline)) uint64_t
+next_short(const uint8_t **at, const uint8_t *end, const uint8_t **low, const uint8_t *low_end)
+{
+	const uint8_t *p = *at;
+	unsigned byte;
+
+	if (__builtin_expect(p >= end, 0)) {
+		*at = end + 1;
+		return 0;
+	}
+	byte = *p;
+	*at = p + 1;
+	if (byte < TRACE_SHORT_HIGH)
+		return byte;
+	if (__builtin_expect(byte == TRACE_SHORT_LONG, 0))
+		return varint(at, end);
+	if (__builtin_expect(*low >= low_end, 0)) {
+		*low = low_end + 1;
+		return 0;
+	}
+	return (uint64_t)(byte - TRACE_SHORT_HIGH) << 8 | *(*low)++;
 }
 
 /* What FRESH has of the next address. */
@@ -338,6 +415,8 @@ static bool decode_addresses(struct event_decoder *decoder, const struct chunk *
 {
 	const uint8_t *at = decoder->at[TRACE_COLUMN_ADDRESS];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_ADDRESS];
+	const uint8_t *low = decoder->at[TRACE_COLUMN_ADDRESS_LOW];
+	const uint8_t *low_end = decoder->end[TRACE_COLUMN_ADDRESS_LOW];
 	const uint8_t *fresh_at = decoder->at[TRACE_COLUMN_FRESH];
 	const uint8_t *fresh_end = decoder->end[TRACE_COLUMN_FRESH];
 	uint64_t *addresses = decoder->addresses;
@@ -346,7 +425,7 @@ static bool decode_addresses(struct event_decoder *decoder, const struct chunk *
 	size_t count = chunk->n.addresses;
 
 	for (size_t i = 0; i < count; i++) {
-		uint64_t ago = varint_small(&at, end);
+		uint64_t ago = next_short(&at, end, &low, low_end);
 		uint64_t address;
 
 		if (ago == 0)
@@ -359,6 +438,7 @@ static bool decode_addresses(struct event_decoder *decoder, const struct chunk *
 		events[chunk->address[i]].address = address;
 	}
 	decoder->at[TRACE_COLUMN_ADDRESS] = at;
+	decoder->at[TRACE_COLUMN_ADDRESS_LOW] = low;
 	decoder->at[TRACE_COLUMN_FRESH] = fresh_at;
 	decoder->fresh = fresh;
 	decoder->address_count = number;
@@ -370,10 +450,12 @@ static void decode_sizes(struct event_decoder *decoder, const struct chunk *chun
 {
 	const uint8_t *at = decoder->at[TRACE_COLUMN_SIZE];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_SIZE];
+	const uint8_t *low = decoder->at[TRACE_COLUMN_SIZE_LOW];
+	const uint8_t *low_end = decoder->end[TRACE_COLUMN_SIZE_LOW];
 
 	for (size_t i = 0; i < chunk->n.sizes; i++) {
 		struct event_shape *shape = chunk->shape[i];
-		uint64_t code = varint_small(&at, end);
+		uint64_t code = next_short(&at, end, &low, low_end);
 		uint64_t size = code - TRACE_SIZE_BASE;
 
 		if (__builtin_expect(code == TRACE_SIZE_RAW, 0))
@@ -384,6 +466,7 @@ static void decode_sizes(struct event_decoder *decoder, const struct chunk *chun
 		events[chunk->size[i]].bytes = size;
 	}
 	decoder->at[TRACE_COLUMN_SIZE] = at;
+	decoder->at[TRACE_COLUMN_SIZE_LOW] = low;
 }
 
 /*

@@ -62,6 +62,9 @@ struct event_decoder {
 	struct event_shape *shapes; /* these and `addresses` are of the buffers */
 	uint64_t *addresses;
 	uint64_t time;	/* ticks >> shift of the record before */
+	uint64_t step;	/* RUNS: by which the next record after `same` is later */
+	uint32_t same;	/* RUNS: records that still have `time` */
+	bool runs;	/* enum trace_times */
 	uint64_t fresh; /* the last fresh address */
 	uint64_t floor; /* merge ticks of the last event: the stream never goes back */
 	uint32_t stack; /* of the last definition */

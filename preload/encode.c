@@ -7,6 +7,7 @@
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 
+#include "clock.h"
 #include "pages.h"
 #include "ring.h"
 
@@ -19,6 +20,7 @@
 #define POOL_SLOTS  64
 
 #define ZSTD_WORKSPACE_BYTES (256 * 1024)
+#define ZSTD_ROOM	     4096 /* what a frame may be longer than its content */
 
 #define SHAPE_BITS   9 /* pairs of shapes */
 #define ADDRESS_BITS 13
@@ -56,8 +58,9 @@ struct codec {
 	struct shape plain[TRACE_EVENT_KIND_MAX]; /* without a stack: by kind */
 	struct shape shapes[1 << SHAPE_BITS][2];
 	uint32_t addresses[1 << ADDRESS_BITS];
-	uint8_t space[TRACE_COLUMNS][COLUMN_ROOM]; /* columns, and then what they compress to */
+	uint8_t space[TRACE_COLUMNS][COLUMN_ROOM]; /* the columns */
 	uint8_t joined[TRACE_COLUMNS * COLUMN_ROOM];
+	uint8_t packed[TRACE_COLUMNS * COLUMN_ROOM + ZSTD_ROOM];
 	_Alignas(64) uint8_t workspace[ZSTD_WORKSPACE_BYTES];
 };
 
@@ -200,6 +203,21 @@ INLINE uint8_t *put_small(uint8_t *next, uint64_t value)
 	return next;
 }
 
+/* Which of the two a short takes is a matter of chance, too. */
+INLINE void put_short(uint8_t **next, uint8_t **low, uint64_t value)
+{
+	unsigned two = value > 0x7f;
+
+	if (__builtin_expect(value >= (TRACE_SHORT_LONG - TRACE_SHORT_HIGH) << 8, 0)) {
+		*(*next)++ = TRACE_SHORT_LONG;
+		*next = put_any(*next, value);
+		return;
+	}
+	**low = (uint8_t)value;
+	*low += two;
+	*(*next)++ = (uint8_t)(two ? TRACE_SHORT_HIGH + (value >> 8) : value);
+}
+
 INLINE uint64_t zigzag(int64_t value)
 {
 	return (uint64_t)value << 1 ^ (uint64_t)(value >> 63);
@@ -213,6 +231,7 @@ struct encoder {
 	struct codec *codec;
 	const uint64_t *ring;
 	uint8_t *shape, *time, *address, *size, *definition, *fresh, *extra;
+	uint8_t *address_low, *size_low;
 	uint64_t shape_flush; /* as keys of shapes have it */
 	uint64_t last_fresh;
 	uint32_t last_stack;
@@ -249,8 +268,8 @@ INLINE void put_address(struct encoder *encoder, size_t index)
 	/* Of this flush? Of another the index may lie beyond these words. */
 	if (found >= encoder->flush && encoder->ring[found & ADDRESS_INDEX_MASK] == address) {
 		found &= ~ADDRESS_INDEX_MASK;
-		encoder->address = put_varint(encoder->address,
-					      (encoder->addresses - found) >> ADDRESS_NUMBER_SHIFT);
+		put_short(&encoder->address, &encoder->address_low,
+			  (encoder->addresses - found) >> ADDRESS_NUMBER_SHIFT);
 	} else {
 		*encoder->address++ = 0;
 		put_fresh(encoder, address);
@@ -312,9 +331,10 @@ INLINE void put_size(struct encoder *encoder, struct shape *shape, uint64_t size
 	shape->size = size;
 	if (__builtin_expect(size > UINT64_MAX - TRACE_SIZE_BASE && code != TRACE_SIZE_SAME, 0)) {
 		*encoder->size++ = TRACE_SIZE_RAW;
-		code = size;
+		encoder->size = put_any(encoder->size, size);
+		return;
 	}
-	encoder->size = put_varint(encoder->size, code);
+	put_short(&encoder->size, &encoder->size_low, code);
 }
 
 /* The rarer classes. `time` is what TIME has of the event. */
@@ -358,6 +378,8 @@ static struct encoder begin(struct codec *codec, const uint64_t *words)
 				.definition = codec->space[TRACE_COLUMN_DEFINITION],
 				.fresh = codec->space[TRACE_COLUMN_FRESH],
 				.extra = codec->space[TRACE_COLUMN_EXTRA],
+				.address_low = codec->space[TRACE_COLUMN_ADDRESS_LOW],
+				.size_low = codec->space[TRACE_COLUMN_SIZE_LOW],
 				.shape_flush = (uint64_t)codec->flush << SHAPE_FLUSH_SHIFT,
 				.flush = codec->flush << ADDRESS_FLUSH_SHIFT,
 				.addresses = codec->flush << ADDRESS_FLUSH_SHIFT};
@@ -374,15 +396,24 @@ static void end(const struct encoder *encoder)
 	ends[TRACE_COLUMN_DEFINITION] = encoder->definition;
 	ends[TRACE_COLUMN_FRESH] = encoder->fresh;
 	ends[TRACE_COLUMN_EXTRA] = encoder->extra;
+	ends[TRACE_COLUMN_ADDRESS_LOW] = encoder->address_low;
+	ends[TRACE_COLUMN_SIZE_LOW] = encoder->size_low;
 }
 
-static void fill_columns(struct codec *codec, const uint64_t *ring, size_t count, unsigned shift,
-			 struct trace_events *head)
+/* `time` is later than `last`, which `same` events had. */
+INLINE void put_step(struct encoder *encoder, uint32_t same, uint64_t step)
+{
+	encoder->time = put_varint(encoder->time, same);
+	encoder->time = put_any(encoder->time, step);
+}
+
+INLINE void fill(struct codec *codec, const uint64_t *ring, size_t count, unsigned shift, bool runs,
+		 struct trace_events *head)
 {
 	struct encoder encoder = begin(codec, ring);
 	uint64_t tick = count ? ring[0] >> 8 : 0;
-	uint64_t last = 0;
-	uint32_t events = 0;
+	uint64_t last = tick >> shift;
+	uint32_t events = 0, stepped = 0;
 	size_t size;
 
 	head->first_tick = tick;
@@ -390,6 +421,7 @@ static void fill_columns(struct codec *codec, const uint64_t *ring, size_t count
 		uint64_t first = ring[at];
 		unsigned kind = (unsigned)(first & (TRACE_EVENT_KIND_MAX - 1));
 		unsigned class = kind_class[kind];
+		uint64_t time;
 
 		/* The ring is a file that anybody can have written to. */
 		size = class_words[class];
@@ -398,8 +430,14 @@ static void fill_columns(struct codec *codec, const uint64_t *ring, size_t count
 		/* A counter that went back (another processor, a bad machine) stands still. */
 		if (first >> 8 > tick)
 			tick = first >> 8;
-		encoder.time = put_varint(encoder.time, (tick >> shift) - last);
-		last = tick >> shift;
+		time = tick >> shift;
+		if (!runs) {
+			encoder.time = put_varint(encoder.time, time - last);
+		} else if (time != last) {
+			put_step(&encoder, events - stepped, time - last);
+			stepped = events;
+		}
+		last = time;
 		if (class == TRACE_CLASS_RELEASE) {
 			put_plain(&encoder, kind);
 			put_address(&encoder, at + 1);
@@ -415,37 +453,88 @@ static void fill_columns(struct codec *codec, const uint64_t *ring, size_t count
 	end(&encoder);
 }
 
-static size_t join_columns(struct codec *codec, struct trace_events *head)
+/* In a coarse quantum many events have the same time, in a fine one hardly any. */
+static void fill_columns(struct codec *codec, const uint64_t *ring, size_t count, unsigned shift,
+			 struct trace_events *head)
+{
+	if (shift > clock_fine_shift()) {
+		head->times = TRACE_TIMES_RUNS;
+		fill(codec, ring, count, shift, true, head);
+	} else {
+		head->times = TRACE_TIMES_EACH;
+		fill(codec, ring, count, shift, false, head);
+	}
+}
+
+/*
+ * Whether the bytes are about as frequent as each other: then no entropy coder gains on them, and
+ * looking for matches among them would be in vain. By how often two of them agree: 1 / 256 for
+ * noise.
+ */
+static bool is_noise(const uint8_t *bytes, size_t count)
+{
+	uint16_t seen[256] = {0};
+	uint64_t agree = 0;
+
+	for (size_t i = 0; i < count; i++)
+		agree += seen[bytes[i]]++;
+	return agree * 2 * 256 <= (uint64_t)count * count * 3 / 2;
+}
+
+/* Puts the columns of `which` (bits) one after the other to `to`; returns their length. */
+static size_t join_columns(const struct codec *codec, unsigned which, uint8_t *to)
 {
 	size_t total = 0;
 
 	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
 		size_t bytes = (size_t)(codec->ends[i] - codec->space[i]);
 
-		memcpy(codec->joined + total, codec->space[i], bytes);
-		head->column_bytes[i] = (uint32_t)bytes;
+		if (!(which >> i & 1))
+			continue;
+		memcpy(to + total, codec->space[i], bytes);
 		total += bytes;
 	}
 	return total;
 }
 
+#define ALL_COLUMNS ((1U << TRACE_COLUMNS) - 1)
+
+static unsigned noisy_columns(const struct codec *codec)
+{
+	unsigned noisy = 0;
+
+	for (unsigned i = TRACE_COLUMN_ADDRESS_LOW; i <= TRACE_COLUMN_SIZE_LOW; i++)
+		if (is_noise(codec->space[i], (size_t)(codec->ends[i] - codec->space[i])))
+			noisy |= 1U << i;
+	return noisy;
+}
+
 const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,
 			 bool compress, struct trace_events *head, size_t *bytes)
 {
-	size_t total, packed;
+	size_t total = 0, packed;
+	unsigned noisy;
 
 	fill_columns(codec, words, count < RING_WORDS ? count : RING_WORDS, shift, head);
-	head->tick_shift = (uint16_t)shift;
-	total = join_columns(codec, head);
+	head->tick_shift = (uint8_t)shift;
 	head->compression = TRACE_COMPRESSION_NONE;
-	*bytes = total;
-	if (!compress || !codec->zstd)
-		return codec->joined;
-	packed =
-	    ZSTD_compress2(codec->zstd, codec->space, sizeof(codec->space), codec->joined, total);
-	if (ZSTD_isError(packed) || packed >= total)
-		return codec->joined;
-	head->compression = TRACE_COMPRESSION_ZSTD;
-	*bytes = packed;
-	return codec->space;
+	head->stored = 0;
+	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+		total += head->column_bytes[i] = (uint32_t)(codec->ends[i] - codec->space[i]);
+	if (compress && codec->zstd) {
+		noisy = noisy_columns(codec);
+		packed =
+		    ZSTD_compress2(codec->zstd, codec->packed, sizeof(codec->packed), codec->joined,
+				   join_columns(codec, ALL_COLUMNS & ~noisy, codec->joined));
+		if (!ZSTD_isError(packed))
+			packed += join_columns(codec, noisy, codec->packed + packed);
+		if (packed < total) {
+			head->compression = TRACE_COMPRESSION_ZSTD;
+			head->stored = (uint8_t)(noisy >> 1);
+			*bytes = packed;
+			return codec->packed;
+		}
+	}
+	*bytes = join_columns(codec, ALL_COLUMNS, codec->joined);
+	return codec->joined;
 }

@@ -187,6 +187,34 @@ struct trace_unload {
 #define TRACE_NODE(parent, region, pc_low)                                                         \
 	((uint64_t)(parent) << 38 | (uint64_t)(region) << 32 | (uint32_t)(pc_low))
 
+/*
+ * WINDOW: as NODES, for a chunk that changes. Word 8 is the number of the chunk whose nodes stand
+ * here plus 1, or 0: nobody's. Node N is word N % 8192, from 9 on; all of them are 0 when the
+ * number is stored. A chunk that is in two windows is what is not 0 in either.
+ */
+#define TRACE_WINDOW_CHUNK_WORD 8
+
+/*
+ * PACKED: all nodes of chunk `index`, from node 9 of it on: this, then three columns, compressed
+ * together or not. It is whole before the window that has the chunk is given another. Varints as
+ * in EVENTS.
+ */
+enum trace_node_column {
+	TRACE_NODE_COLUMN_PARENT,     /* varint a node: its id less the parent's, less 1 */
+	TRACE_NODE_COLUMN_CODE,	      /* varint a node: 0 for the next code of DEFINITION, else the
+					 code's number plus 1 */
+	TRACE_NODE_COLUMN_DEFINITION, /* a code is region << 32 | low 32 bits of the pc: zigzag
+					 varint, less that before (0) */
+	TRACE_NODE_COLUMNS
+};
+
+struct trace_packed_nodes {
+	uint32_t nodes;
+	uint32_t column_bytes[TRACE_NODE_COLUMNS]; /* before compression */
+	uint16_t compression;			   /* enum trace_compression */
+	uint16_t reserved[3];
+};
+
 /* WIDE: entries for pcs whose region did not fit; entry N of the file is in chunk N / 4092. */
 struct trace_wide_pc {
 	uint64_t pc;
@@ -290,7 +318,9 @@ enum trace_event_kind {
  * enum trace_column; `column_bytes` are their lengths before compression.
  *
  * "varint" is LEB128, of a number below 2^64. "zigzag" folds the sign: (n << 1) ^ (n >> 63). All
- * sums are modulo 2^64.
+ * sums are modulo 2^64. A "short" is a byte: below 128 the number itself; below 255 it is the high
+ * byte, plus 128, of a number below 32512 whose low byte is the next of another column; 255 says
+ * that a varint follows.
  *
  * A *shape* is what events have in common: kind, aux and stack. Shapes are numbered from 0 in the
  * order in which the segment defines them; one may be defined twice. Addresses are numbered from 0
@@ -300,12 +330,11 @@ enum trace_event_kind {
 enum trace_column {
 	TRACE_COLUMN_SHAPE,	 /* varint an event: 0 for a new shape, taken from DEFINITION, else
 				    the shape's number plus 1 */
-	TRACE_COLUMN_TIME,	 /* varint an event: (tick >> tick_shift) less that of the event
-				    before; the first less 0 */
-	TRACE_COLUMN_ADDRESS,	 /* varint an address: how many addresses ago the same stood; 0: it
+	TRACE_COLUMN_TIME,	 /* by enum trace_times */
+	TRACE_COLUMN_ADDRESS,	 /* short an address: how many addresses ago the same stood; 0: it
 				    is the next of FRESH */
 	TRACE_COLUMN_SIZE,	 /* ACQUIRE, REALLOC, MAP, UNMAP, REMAP, FAILED: bytes; SAMPLE:
-				    value; a varint by TRACE_SIZE_* */
+				    value; a short by TRACE_SIZE_* */
 	TRACE_COLUMN_DEFINITION, /* byte kind; if its class has a stack: byte aux, zigzag varint
 				    stack less that of the definition before that has one (0) */
 	TRACE_COLUMN_FRESH, /* d, the address less the fresh one before (0): varint zigzag(d >> 4)
@@ -313,12 +342,28 @@ enum trace_column {
 			       d >> 4 keeps the sign */
 	TRACE_COLUMN_EXTRA, /* REALLOC, REMAP: varint ticks from release to acquisition, both
 			       shifted; REMAP: varint old bytes. FAILED: byte function */
+	TRACE_COLUMN_ADDRESS_LOW, /* low bytes of the shorts of ADDRESS */
+	TRACE_COLUMN_SIZE_LOW,	  /* and of SIZE */
 	TRACE_COLUMNS
 };
 
 /*
- * Codes of SIZE: the size of the last event of this shape (at first 0); the next varint as it is;
- * from TRACE_SIZE_BASE on the size plus TRACE_SIZE_BASE.
+ * Times count from first_tick >> tick_shift. EACH: varint an event, its (tick >> tick_shift) less
+ * that of the event before. RUNS: for each change varint how many events (1 at least) have had the
+ * time so far, varint by how much the next is later.
+ */
+enum trace_times {
+	TRACE_TIMES_EACH = 0,
+	TRACE_TIMES_RUNS = 1,
+};
+
+/* Shorts: see above. */
+#define TRACE_SHORT_HIGH 128
+#define TRACE_SHORT_LONG 255
+
+/*
+ * Codes of SIZE: the size of the last event of this shape (at first 0); the varint that follows as
+ * it is; from TRACE_SIZE_BASE on the size plus TRACE_SIZE_BASE.
  */
 #define TRACE_SIZE_SAME 0
 #define TRACE_SIZE_RAW	1
@@ -346,8 +391,12 @@ struct trace_events {
 	uint64_t lost_events;	  /* of this ring so far */
 	char name[16];
 	uint32_t column_bytes[TRACE_COLUMNS];
-	uint16_t compression; /* enum trace_compression */
-	uint16_t tick_shift;  /* not below the header's */
+	uint8_t compression; /* enum trace_compression */
+	uint8_t times;	     /* enum trace_times */
+	uint8_t tick_shift;  /* not below the header's */
+	/* With compression: bit N - 1 for each column N that follows as it is, in order, after what
+	 * the others were compressed to; SHAPE is among these. */
+	uint8_t stored;
 };
 
 _Static_assert(sizeof(struct trace_segment) == 64, "segment head is 64 bytes");
@@ -357,6 +406,7 @@ _Static_assert(offsetof(struct trace_header, regions) == 320, "regions begin at 
 _Static_assert(sizeof(struct trace_header) <= TRACE_HEADER_BYTES, "header fits its page");
 _Static_assert(sizeof(struct trace_module) == 48, "");
 _Static_assert(sizeof(struct trace_ring) == 64, "");
-_Static_assert(sizeof(struct trace_events) == 128, "");
+_Static_assert(sizeof(struct trace_packed_nodes) == 24, "");
+_Static_assert(sizeof(struct trace_events) == 136, "");
 
 #endif

@@ -4,6 +4,7 @@ memprof-report: format_reader.py MEMPROF REPORT CC, or format_reader.py TRACE to
 It reads traces recorded with --compress=none and checks no hashes (there is no XXH3 in Python); all
 else is as the page says, so page and recorder cannot drift apart unnoticed.
 """
+import heapq
 import json
 import pathlib
 import struct
@@ -51,9 +52,23 @@ class Column:
         self.last = (self.last + difference) & MASK
         return self.last
 
-    def tick(self):
-        self.last += self.varint()
-        return self.last
+    def short(self, low):
+        byte = self.byte()
+        if byte == 255:
+            return self.varint()
+        return (byte - 128) * 256 + low.byte() if byte >= 128 else byte
+
+
+def times(column, now, runs):
+    """The time of each event, without end where no more changes are told."""
+    while not runs or column.at < len(column.data):
+        for _ in range(column.varint() if runs else 0):
+            yield now
+        now += column.varint()
+        if not runs:
+            yield now
+    while True:
+        yield now
 
 
 def segments(data):
@@ -79,8 +94,8 @@ class Shape:
             definition.last += definition.signed()
             self.stack = definition.last
 
-    def next_size(self, sizes):
-        code = sizes.varint()
+    def next_size(self, sizes, low):
+        code = sizes.short(low)
         if code == 1:
             self.size = sizes.varint()
         elif code:
@@ -88,8 +103,8 @@ class Shape:
         return self.size
 
 
-def next_address(addresses, column, fresh):
-    ago = column.varint()
+def next_address(addresses, column, low, fresh):
+    ago = column.short(low)
     assert ago <= len(addresses), "an address that stood before"
     addresses.append(addresses[-ago] if ago else fresh.fresh())
     return addresses[-1]
@@ -97,17 +112,18 @@ def next_address(addresses, column, fresh):
 
 def column_events(data, at, payload):
     """The events of an EVENTS segment, as dicts, with the ticks widened again."""
-    fields = struct.unpack_from("=4I3Q2Q2QQ16s7IHH", data, at)
-    count, compression, shift = fields[3], fields[-2], fields[-1]
+    fields = struct.unpack_from("=4I3Q2Q2QQ16s9I4B", data, at)
+    count, first_tick, (compression, runs, shift, _) = fields[3], fields[7], fields[-4:]
     if compression:
         sys.exit("format_reader: record with --compress=none")
-    place, columns = at + 128, []
-    for length in fields[13:20]:
+    place, columns = at + 136, []
+    for length in fields[13:22]:
         columns.append(Column(data[place:place + length]))
         place += length
     assert place == at + payload, "columns fill the payload"
     assert count <= 65536
-    shape_column, time, address, size, definition, fresh, extra = columns
+    shape_column, time, address, size, definition, fresh, extra, address_low, size_low = columns
+    clock = times(time, first_tick >> shift, runs)
     shapes, addresses = [], []
     for _ in range(count):
         number = shape_column.varint()
@@ -115,20 +131,20 @@ def column_events(data, at, payload):
             shapes.append(Shape(definition))
         shape = shapes[number - 1]
         name = shape.name
-        event = {"class": name, "kind": shape.kind, "tick": time.tick() << shift}
+        event = {"class": name, "kind": shape.kind, "tick": next(clock) << shift}
         if name not in ("RELEASE", "UNMAP", "SAMPLE"):
             event["stack"] = shape.stack
         if name != "RELEASE":
-            event["size"] = shape.next_size(size)
+            event["size"] = shape.next_size(size, size_low)
         if name in ("REALLOC", "REMAP"):
-            event["old"] = next_address(addresses, address, fresh)
+            event["old"] = next_address(addresses, address, address_low, fresh)
             event["released"] = event["tick"] - (extra.varint() << shift)
         if name == "REMAP":
             extra.varint()
         if name == "FAILED":
             extra.byte()
         elif name != "SAMPLE":
-            event["address"] = next_address(addresses, address, fresh)
+            event["address"] = next_address(addresses, address, address_low, fresh)
         yield event
     assert all(column.at == len(column.data) for column in columns), "columns are used up"
 
@@ -167,7 +183,7 @@ def read_events(data):
         elif kind == EVENTS:
             ring = struct.unpack_from("=I", data, at + 64)[0]
             start, end = struct.unpack_from("=QQ", data, at + 64 + 16)
-            assert struct.unpack_from("=H", data, at + 64 + 126)[0] >= shift
+            assert data[at + 64 + 134] >= shift
             flushes.setdefault(ring, []).append((start, end, at + 64, payload))
     for index, (flushed, words) in rings.items():
         position, events = 0, []
@@ -196,7 +212,14 @@ def nodes(data):
 
 
 def changes(events):
-    """(tick, acquisition?, address, bytes) of the heap, a realloc as two."""
+    """(tick, acquisition?, address, bytes) of the heap, a realloc as two; time never goes back."""
+    latest = 0
+    for tick, *rest in unclamped_changes(events):
+        latest = max(latest, tick)
+        yield latest, *rest
+
+
+def unclamped_changes(events):
     for event in events:
         name = event["class"]
         if name == "RELEASE":
@@ -226,8 +249,8 @@ def sums(path):
         total["reallocs"] += event["class"] == "REALLOC"
         total["failed"] += event["class"] == "FAILED"
     live, held = {}, 0
-    for _, acquired, address, size in sorted(
-            (change for ring in rings for change in changes(ring)), key=lambda c: c[:2]):
+    # Merging keeps each ring's order, also among events of one (coarse) tick.
+    for _, acquired, address, size in heapq.merge(*map(changes, rings), key=lambda c: c[:2]):
         if acquired:
             total["allocations"] += 1
             total["bytes_allocated"] += size

@@ -47,8 +47,8 @@ struct dump {
 	size_t count;
 };
 
-static const char *const columns[TRACE_COLUMNS] = {"shape",	 "time",  "address", "size",
-						   "definition", "fresh", "extra"};
+static const char *const columns[TRACE_COLUMNS] = {
+    "shape", "time", "address", "size", "definition", "fresh", "extra", "address low", "size low"};
 
 static struct dump map_dump(const char *path)
 {

@@ -60,6 +60,20 @@ static void put_varint(uint8_t **at, uint64_t value)
 	*(*at)++ = (uint8_t)value;
 }
 
+/* `low` is the column of the low bytes. */
+static void put_short(uint8_t **at, uint8_t **low, uint64_t value)
+{
+	if (value >= 32512) {
+		*(*at)++ = TRACE_SHORT_LONG;
+		put_varint(at, value);
+	} else if (value >= 128) {
+		*(*at)++ = (uint8_t)(TRACE_SHORT_HIGH + value / 256);
+		*(*low)++ = (uint8_t)value;
+	} else {
+		*(*at)++ = (uint8_t)value;
+	}
+}
+
 static uint64_t zigzag(uint64_t value)
 {
 	return value << 1 ^ (uint64_t)((int64_t)value >> 63);
@@ -115,14 +129,15 @@ static struct seen *put_shape(struct columns *columns, const uint64_t *word, int
 static void put_size(struct columns *columns, struct seen *shape, uint64_t size)
 {
 	uint8_t **at = &columns->at[TRACE_COLUMN_SIZE];
+	uint8_t **low = &columns->at[TRACE_COLUMN_SIZE_LOW];
 
 	if (size == shape->size) {
-		put_varint(at, TRACE_SIZE_SAME);
+		put_short(at, low, TRACE_SIZE_SAME);
 	} else if (size > UINT64_MAX - TRACE_SIZE_BASE) {
-		put_varint(at, TRACE_SIZE_RAW);
+		put_short(at, low, TRACE_SIZE_RAW);
 		put_varint(at, size);
 	} else {
-		put_varint(at, size + TRACE_SIZE_BASE);
+		put_short(at, low, size + TRACE_SIZE_BASE);
 	}
 	shape->size = size;
 }
@@ -135,7 +150,8 @@ static void put_address(struct columns *columns, uint64_t address)
 	uint8_t **fresh = &columns->at[TRACE_COLUMN_FRESH];
 
 	if (seen->number_1 != 0) {
-		put_varint(&columns->at[TRACE_COLUMN_ADDRESS], number_1 - seen->number_1);
+		put_short(&columns->at[TRACE_COLUMN_ADDRESS],
+			  &columns->at[TRACE_COLUMN_ADDRESS_LOW], number_1 - seen->number_1);
 	} else {
 		put_varint(&columns->at[TRACE_COLUMN_ADDRESS], 0);
 		put_varint(fresh, zigzag((uint64_t)((int64_t)difference >> 4)) << 1 |
@@ -177,7 +193,8 @@ uint8_t *trace_columns_encode(const uint64_t *words, size_t count, struct trace_
 	uint8_t *joined = check(malloc(room * TRACE_COLUMNS));
 	uint8_t *to = joined;
 	struct columns columns = {0};
-	uint64_t before = 0;
+	uint64_t before = count ? words[0] >> 8 >> events->tick_shift : 0;
+	uint64_t same = 0;
 
 	if (events->events > TRACE_EVENTS_MAX)
 		abort();
@@ -192,7 +209,14 @@ uint8_t *trace_columns_encode(const uint64_t *words, size_t count, struct trace_
 
 		if (time < before)
 			time = before;
-		put_varint(&columns.at[TRACE_COLUMN_TIME], time - before);
+		if (events->times == TRACE_TIMES_EACH) {
+			put_varint(&columns.at[TRACE_COLUMN_TIME], time - before);
+		} else if (time != before) {
+			put_varint(&columns.at[TRACE_COLUMN_TIME], same);
+			put_varint(&columns.at[TRACE_COLUMN_TIME], time - before);
+			same = 0;
+		}
+		same++;
 		before = time;
 		put_event(&columns, word, class, time, events->tick_shift);
 		events->last_tick = word[0] >> 8;

@@ -241,9 +241,11 @@ static size_t by_hand(uint8_t *payload, struct trace_events head,
 	uint8_t *to = payload + sizeof(head);
 
 	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
-		/* Digits: each is a byte. */
-		head.column_bytes[i] = (uint32_t)strlen(columns[i]);
-		for (const char *digit = columns[i]; *digit != '\0'; digit++)
+		/* Each digit is a byte. */
+		const char *digits = columns[i] ? columns[i] : "";
+
+		head.column_bytes[i] = (uint32_t)strlen(digits);
+		for (const char *digit = digits; *digit != '\0'; digit++)
 			*to++ = (uint8_t)(*digit >= 'a' ? *digit - 'a' + 10 : *digit - '0');
 	}
 	memcpy(payload, &head, sizeof(head));
