@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "descriptor.h"
+#include "stop.h"
 #include "sys.h"
 #include "trace_file.h"
 
@@ -13,8 +14,6 @@
 _Atomic uint64_t resident_next = UINT64_MAX;
 
 static struct descriptor statm = DESCRIPTOR_NONE;
-static _Atomic uint64_t next_ns; /* by the monotonic clock: ticks have no unit we know */
-static uint64_t interval_ticks;
 
 /*
  * Ticks in 10 ms, from the time since the start; too short a time gives nothing sensible, so then a
@@ -32,8 +31,6 @@ static uint64_t ticks_to_wait(uint64_t tick, uint64_t now_ns)
 void resident_init(void)
 {
 	descriptor_close(&statm); /* a forked child's still shows the parent */
-	atomic_store_explicit(&next_ns, 0, memory_order_relaxed);
-	interval_ticks = 0;
 	atomic_store_explicit(&resident_next, 0, memory_order_relaxed);
 }
 
@@ -112,14 +109,17 @@ uint64_t resident_take(uint64_t tick)
 	uint64_t now_ns;
 	uint64_t bytes;
 
-	/* Whoever wins looks; meanwhile nobody else is due. */
-	if (!atomic_compare_exchange_strong_explicit(&resident_next, &expected, UINT64_MAX,
+	/*
+	 * Whoever wins looks; the next look is due whether or not this one comes to its end, which
+	 * a handler's longjmp may prevent.
+	 */
+	now_ns = clock_monotonic_ns();
+	if (!atomic_compare_exchange_strong_explicit(&resident_next, &expected,
+						     tick + ticks_to_wait(tick, now_ns),
 						     memory_order_relaxed, memory_order_relaxed))
 		return 0;
-	now_ns = clock_monotonic_ns();
+	STOP_POINT("resident.reading");
 	bytes = read_statm();
 	refresh_header(tick, now_ns, bytes);
-	atomic_store_explicit(&resident_next, tick + ticks_to_wait(tick, now_ns),
-			      memory_order_relaxed);
 	return bytes;
 }

@@ -9,6 +9,7 @@ import os
 import random
 import re
 import shutil
+import struct
 import subprocess
 
 from cases_killed import published
@@ -26,7 +27,10 @@ POINTS = (
     ("map.reserved", 14), ("map.mapped", 14), ("map.headed", 14),
     ("thread.named", 60), ("thread.inherited", 40), ("thread.flushed", 40),
     ("module.numbered", 6), ("module.written", 6), ("trace.created", 1),
+    ("resident.reading", 5),
 )
+START_NS, LATEST_NS = 40, 152  # in the trace's header
+AFTER_START = 10  # passings that may come before the program has its handler
 
 
 def names_in_sources(bench):
@@ -78,6 +82,43 @@ def run_once(bench, order, threads):
     return told, (allocations, allocations - sum(s["live_blocks"] for s in own))
 
 
+def compare_run(bench, order, threads, slack):
+    told, read = run_once(bench, order, threads)
+    for what, said, found in zip(("mallocs", "frees"), told, read):
+        check(said <= found <= said + threads + slack, f"the program had completed {said} {what}, "
+              f"the report has {found} ({found - said:+d})")
+    return told
+
+
+def jumped_out(bench):
+    """Instead of a kill, a signal whose handler leaves by siglongjmp: the recorder goes on."""
+    chance = random.Random(SEED)
+    calls = 0
+    for name, most in POINTS[:-1]:
+        if most <= AFTER_START:
+            continue
+        for threads in (1, 4):
+            order = f"{name}:{chance.randint(AFTER_START + 1, most)}:jump"
+            try:
+                calls += sum(compare_run(bench, order, threads, 9))
+            except Failure as failure:
+                raise Failure(f"jump at {order}, {threads} threads: {failure}") from None
+    return f"{calls} completed calls published, none missing"
+
+
+def jumped_out_of_sample(bench):
+    """The resident size is looked at again after a look that was left half-way."""
+    directory = bench.fresh("sample")
+    trace = os.path.join(directory, "trace")
+    bench.run([bench.program("killed"), os.path.join(directory, "published"), "1", "300000"],
+              env={"LD_PRELOAD": bench.library("memprof_stops"), "MEMPROF_QUIET": "1",
+                   "MEMPROF_OUT": trace, "MEMPROF_STOP_AT": "resident.reading:4:jump"})
+    with open(trace, "rb") as file:
+        head = file.read(4096)
+    start, latest = (struct.unpack_from("=Q", head, at)[0] for at in (START_NS, LATEST_NS))
+    check(latest - start > 150e6, f"the last look was {(latest - start) / 1e6:.0f} ms after the start")
+
+
 def killed_at(bench, names):
     chance = random.Random(f"{SEED} {names}")
     points = [p for p in POINTS if p[0].split(".")[0] in names]
@@ -88,14 +129,10 @@ def killed_at(bench, names):
         threads = (1, 4)[number // len(points) % 2]
         order = f"{name}:{int(most ** chance.random()) if most > 1 else 1}"
         try:
-            told, read = run_once(bench, order, threads)
-            for what, said, found in zip(("mallocs", "frees"), told, read):
-                check(said <= found <= said + threads + 8, f"the program had completed {said} "
-                      f"{what}, the report has {found} ({found - said:+d})")
+            calls += sum(compare_run(bench, order, threads, 8))
         except Failure as failure:
             raise Failure(f"run {number} of {runs} (seed {SEED}), killed at {order}, {threads} "
                           f"threads: {failure}") from None
-        calls += sum(told)
     return f"{runs} runs killed at named points, {calls} completed calls published, none missing"
 
 
@@ -105,5 +142,8 @@ CASES = {
     "points.flush": lambda b: killed_at(b, ("flush", "append", "release")),
     "points.growth": lambda b: killed_at(b, ("map", "trace")),
     "points.threads": lambda b: killed_at(b, ("thread",)),
+    "points.samples": lambda b: killed_at(b, ("resident",)),
+    "points.jumps": jumped_out,
+    "points.jump_out_of_sample": jumped_out_of_sample,
     "points.modules": lambda b: killed_at(b, ("module",)),
 }

@@ -2,10 +2,12 @@
  * Publishes how many calls it has completed in a shared mapping of the file argv[1], one pair of
  * counters a thread, and works until it is killed. argv[2]: threads. argv[3]: microseconds after
  * which it kills itself; 0: somebody else will. The mapping's first word says that all run. With
- * argv[4], a library to load again and again, stacks are many and threads come and go, too.
+ * argv[4], a library to load again and again, stacks are many and threads come and go, too. SIGUSR2
+ * makes a thread leave what it is at by siglongjmp, and go on.
  */
 #include <dlfcn.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 
 #include "published.h"
@@ -32,6 +34,16 @@ TRUTH_NOINLINE static void *killed_along(struct published_thread *self, uint64_t
 	return block;
 }
 
+static __thread sigjmp_buf out;
+static __thread volatile sig_atomic_t may_jump;
+
+static void leave(int signal)
+{
+	(void)signal;
+	if (may_jump)
+		siglongjmp(out, 1);
+}
+
 static void *make(struct published_thread *self, uint64_t i)
 {
 	uint64_t way = (i + (uint64_t)(uintptr_t)self) * 0x9e3779b97f4a7c15U >> (64 - DEPTH);
@@ -42,15 +54,21 @@ static void *make(struct published_thread *self, uint64_t i)
 TRUTH_NOINLINE static void *killed_worker(void *argument)
 {
 	struct published_thread *self = &published->threads[(intptr_t)argument];
-	void *kept[KEEP] = {NULL};
+	void *volatile kept[KEEP] = {NULL};
+	volatile uint64_t i = 0;
 
 	atomic_fetch_add(&published->running, 1);
-	for (uint64_t i = 1;; i++) {
-		void **slot = &kept[i * 7 % KEEP];
+	sigsetjmp(out, 1);
+	may_jump = 1;
+	for (;;) {
+		uint64_t now = ++i;
+		void *volatile *slot = &kept[now * 7 % KEEP];
+		void *block = *slot;
 
-		if (*slot)
-			published_free(self, *slot);
-		*slot = make(self, i);
+		*slot = NULL; /* a free that was left is not done again */
+		if (block)
+			published_free(self, block);
+		*slot = make(self, now);
 	}
 	return NULL;
 }
@@ -60,8 +78,17 @@ TRUTH_NOINLINE static void *killed_short(void *argument)
 {
 	struct published_thread *self = argument;
 
-	for (uint64_t i = 0; i < BURST; i++)
-		published_free(self, make(self, i));
+	volatile uint64_t i = 0;
+
+	sigsetjmp(out, 1);
+	may_jump = 1;
+	while (i < BURST) {
+		uint64_t now = i;
+
+		i = now + 1;
+		published_free(self, make(self, now));
+	}
+	may_jump = 0;
 	return NULL;
 }
 
@@ -99,11 +126,13 @@ static void begin(void *(*life)(void *), void *argument)
 
 int main(int argc, char **argv)
 {
+	struct sigaction action = {.sa_handler = leave};
 	int threads = argc > 3 ? atoi(argv[2]) : 0;
 	useconds_t wait = argc > 3 ? (useconds_t)atol(argv[3]) : 0;
 
 	if (threads < 1 || threads > PUBLISHED_THREADS)
 		return 2;
+	sigaction(SIGUSR2, &action, NULL);
 	published_open(argv[1]);
 	manifold = argc > 4;
 	if (manifold) {
