@@ -1,6 +1,7 @@
 /*
- * One pass puts each site into the group of its name, by a hash table, and keeps the best member's
- * stack; only the sums, a few hundred of them, are then sorted by rank.
+ * One pass over the sites adds them to their *part*: the sites of one name that are as suspicious,
+ * with the best of them by each metric. A metric's groups are then put together from the parts, of
+ * which there are hundreds, and sorted.
  */
 #include "groups.h"
 
@@ -10,6 +11,37 @@
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#define SUSPICIONS  5 /* of ranking_suspicion() */
+#define FRAMES_ROOM 4096
+#define NONE	    UINT32_MAX
+
+struct part {
+	struct profile_site sum;
+	const struct profile_site *best[RANKING_METRICS];
+	size_t members;
+	uint32_t name;
+};
+
+struct name {
+	const struct profile_frame *frame;
+	uint32_t parts[SUSPICIONS]; /* NONE: no site is that suspicious */
+};
+
+struct grouping {
+	struct part *parts; /* in order of their first sites */
+	size_t part_count;
+	struct name *names; /* likewise */
+	size_t name_count;
+	uint32_t *part_of_site;
+	/* only while sites are gathered */
+	uint32_t *index; /* open addressing: number of the name + 1 */
+	size_t index_size;
+	struct {
+		const struct profile_frame *frame;
+		uint32_t name_1;
+	} * known; /* names by the address of the frame: sites are many and their frames few */
+};
 
 static int compare_strings(const char *a, const char *b)
 {
@@ -28,86 +60,126 @@ static const struct profile_frame *name_frame(const struct profile_stack *stack)
 	return stack->frames[stack->site_frame < stack->count ? stack->site_frame : 0];
 }
 
-static int compare_frames(const struct profile_frame *a, const struct profile_frame *b)
+static bool same_name(const struct profile_frame *a, const struct profile_frame *b)
 {
-	int order;
-
 	if (a == b || !a || !b)
-		return compare_numbers(a != NULL, b != NULL);
-	order = compare_strings(a->function, b->function);
-	if (!order)
-		order = compare_strings(a->file, b->file);
-	if (!order)
-		order = compare_numbers(a->line, b->line);
-	if (!order)
-		order = compare_strings(a->module, b->module);
-	if (!order && !a->function)
-		order = compare_numbers(a->offset, b->offset);
-	return order;
+		return a == b;
+	return a->line == b->line && (a->function || a->offset == b->offset) &&
+	       compare_strings(a->function, b->function) == 0 &&
+	       compare_strings(a->file, b->file) == 0 && compare_strings(a->module, b->module) == 0;
 }
 
-/* Whether two sites are of one group: the same name and, for leaks, as sure. */
-static bool same_group(const struct profile_site *a, const struct profile_site *b,
-		       enum ranking_metric metric)
+static uint64_t hash_name(const struct profile_frame *frame)
 {
-	return compare_frames(name_frame(&a->stack), name_frame(&b->stack)) == 0 &&
-	       (metric != RANKING_LEAK || ranking_suspicion(a) == ranking_suspicion(b));
-}
-
-/* Hashes of names by the address of the name: sites are many and their functions few. */
-#define HASHES_ROOM 4096
-
-struct hash {
-	const char *text;
-	uint64_t hash;
-};
-
-static uint64_t hash_text(struct hash *hashes, const char *text)
-{
-	struct hash *hash = &hashes[((uintptr_t)text >> 3 ^ (uintptr_t)text >> 15) % HASHES_ROOM];
-
-	if (text && hash->text != text)
-		*hash = (struct hash){text, XXH3_64bits(text, strlen(text))};
-	return text ? hash->hash : 0;
-}
-
-static uint64_t hash_group(struct hash *hashes, const struct profile_site *site,
-			   enum ranking_metric metric)
-{
-	const struct profile_frame *frame = name_frame(&site->stack);
-	uint64_t seed = metric == RANKING_LEAK ? ranking_suspicion(site) : 0;
+	uint64_t seed;
 
 	if (!frame)
-		return seed;
-	seed = seed << 32 | frame->line;
-	if (!frame->function)
-		seed ^= frame->offset;
-	seed *= 0x9e3779b97f4a7c15ULL;
-	return hash_text(hashes, frame->function) ^ seed ^ seed >> 32;
+		return 0;
+	seed = ((uint64_t)frame->line << 32 ^ (frame->function ? 0 : frame->offset)) *
+	       0x9e3779b97f4a7c15ULL;
+	return (frame->function ? XXH3_64bits(frame->function, strlen(frame->function)) : 0) ^
+	       seed ^ seed >> 32;
 }
 
-static int compare_groups(const void *left, const void *right, void *data)
+/* Room for one more: doubles whenever `count` is a power of two. */
+static void *room_for_one(void *array, size_t count, size_t bytes)
 {
-	const struct group *a = left, *b = right;
-	const enum ranking_metric *metric = data;
-	int order = ranking_compare(&a->sum, &b->sum, *metric);
-
-	return order ? order : compare_numbers(b->members, a->members);
+	if (count != 0 && (count & (count - 1)) != 0)
+		return array;
+	return reallocarray(array, count ? count * 2 : 1, bytes);
 }
 
-static void add(struct group *group, const struct profile_site *site, enum ranking_metric metric)
+static int grow_index(struct grouping *grouping)
 {
-	struct profile_site *sum = &group->sum;
+	size_t size = grouping->index_size ? grouping->index_size * 2 : 1024;
+	uint32_t *index = calloc(size, sizeof(*index));
 
-	if (group->members++ == 0) {
-		*sum = *site;
-		group->best = site;
-		return;
+	if (!index)
+		return -ENOMEM;
+	for (size_t i = 0; i < grouping->name_count; i++) {
+		size_t at = hash_name(grouping->names[i].frame) & (size - 1);
+
+		while (index[at])
+			at = (at + 1) & (size - 1);
+		index[at] = (uint32_t)i + 1;
 	}
-	if (ranking_compare(site, group->best, metric) < 0) {
-		group->best = site;
-		sum->stack = site->stack;
+	free(grouping->index);
+	grouping->index = index;
+	grouping->index_size = size;
+	return 0;
+}
+
+static int add_name(struct grouping *grouping, const struct profile_frame *frame, uint32_t *name)
+{
+	struct name *names =
+	    room_for_one(grouping->names, grouping->name_count, sizeof(*grouping->names));
+
+	if (!names)
+		return -ENOMEM;
+	grouping->names = names;
+	*name = (uint32_t)grouping->name_count++;
+	names[*name].frame = frame;
+	for (size_t i = 0; i < SUSPICIONS; i++)
+		names[*name].parts[i] = NONE;
+	return 0;
+}
+
+/* The number of a name, which is made when it is met first. */
+static int find_name(struct grouping *grouping, const struct profile_frame *frame, uint32_t *name)
+{
+	size_t at, mask;
+
+	if (grouping->name_count * 2 >= grouping->index_size && grow_index(grouping))
+		return -ENOMEM;
+	mask = grouping->index_size - 1;
+	for (at = hash_name(frame) & mask; grouping->index[at]; at = (at + 1) & mask) {
+		*name = grouping->index[at] - 1;
+		if (same_name(grouping->names[*name].frame, frame))
+			return 0;
 	}
+	if (add_name(grouping, frame, name))
+		return -ENOMEM;
+	grouping->index[at] = *name + 1;
+	return 0;
+}
+
+static int name_of(struct grouping *grouping, const struct profile_frame *frame, uint32_t *name)
+{
+	size_t at = ((uintptr_t)frame >> 4 ^ (uintptr_t)frame >> 16) % FRAMES_ROOM;
+	int rc;
+
+	if (grouping->known[at].name_1 && grouping->known[at].frame == frame) {
+		*name = grouping->known[at].name_1 - 1;
+		return 0;
+	}
+	rc = find_name(grouping, frame, name);
+	grouping->known[at].frame = frame;
+	grouping->known[at].name_1 = rc ? 0 : *name + 1;
+	return rc;
+}
+
+static int part_of(struct grouping *grouping, const struct profile_site *site, uint32_t *part)
+{
+	uint32_t name, *known;
+	struct part *parts;
+
+	if (name_of(grouping, name_frame(&site->stack), &name))
+		return -ENOMEM;
+	known = &grouping->names[name].parts[ranking_suspicion(site)];
+	if (*known == NONE) {
+		parts = room_for_one(grouping->parts, grouping->part_count, sizeof(*parts));
+		if (!parts)
+			return -ENOMEM;
+		grouping->parts = parts;
+		parts[grouping->part_count] = (struct part){.name = name};
+		*known = (uint32_t)grouping->part_count++;
+	}
+	*part = *known;
+	return 0;
+}
+
+static void add_figures(struct profile_site *sum, const struct profile_site *site)
+{
 	sum->allocations += site->allocations;
 	sum->bytes += site->bytes;
 	sum->frees += site->frees;
@@ -123,103 +195,168 @@ static void add(struct group *group, const struct profile_site *site, enum ranki
 		sum->last_s = site->last_s;
 	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++)
 		sum->trend_bytes[i] += site->trend_bytes[i];
-	if (ranking_suspicion(site) > ranking_suspicion(sum))
-		sum->verdict = site->verdict;
 }
 
-/* Where groups are found by name. */
-struct index {
-	uint32_t *slots; /* open addressing: number of the group + 1 */
-	size_t mask;
-	struct hash *hashes;
-	enum ranking_metric metric;
-};
-
-static struct group *begin(struct groups *groups)
+static void add_site(struct part *part, const struct profile_site *site)
 {
-	struct group *group = &groups->groups[groups->count];
-
-	group->members = 0;
-	group->order = (uint32_t)groups->count++;
-	return group;
-}
-
-/* The site's group, made when it is the first of its name. */
-static struct group *find(struct groups *groups, const struct index *index,
-			  const struct profile_site *site)
-{
-	size_t at = hash_group(index->hashes, site, index->metric) & index->mask;
-
-	while (index->slots[at]) {
-		struct group *group = &groups->groups[index->slots[at] - 1];
-
-		if (same_group(&group->sum, site, index->metric))
-			return group;
-		at = (at + 1) & index->mask;
+	if (part->members++ == 0) {
+		part->sum = *site;
+		for (size_t i = 0; i < RANKING_METRICS; i++)
+			part->best[i] = site;
+		return;
 	}
-	index->slots[at] = (uint32_t)groups->count + 1;
-	return begin(groups);
+	add_figures(&part->sum, site);
+	for (size_t i = 0; i < RANKING_METRICS; i++)
+		if (ranking_compare(site, part->best[i], (enum ranking_metric)i) < 0)
+			part->best[i] = site;
 }
 
-static void gather(struct groups *groups, const struct index *index, const struct profile *profile,
-		   bool by_stack)
+static int gather(struct grouping *grouping, const struct profile *profile)
 {
-	for (size_t i = 0; i < profile->site_count; i++) {
-		const struct profile_site *site = &profile->sites[i];
-		struct group *group = by_stack ? begin(groups) : find(groups, index, site);
-
-		groups->of_site[i] = group->order;
-		add(group, site, index->metric);
-	}
-}
-
-/* Sorts the groups, and makes of_site[], so far in their first order, follow. */
-static int sort(struct groups *groups, size_t site_count, enum ranking_metric metric)
-{
-	uint32_t *place = malloc(groups->count * sizeof(*place) + 1);
-
-	if (!place)
+	grouping->part_of_site = malloc((profile->site_count + 1) * sizeof(uint32_t));
+	grouping->known = calloc(FRAMES_ROOM, sizeof(*grouping->known));
+	if (!grouping->part_of_site || !grouping->known)
 		return -ENOMEM;
-	qsort_r(groups->groups, groups->count, sizeof(*groups->groups), compare_groups, &metric);
-	for (size_t i = 0; i < groups->count; i++)
-		place[groups->groups[i].order] = (uint32_t)i;
-	for (size_t i = 0; i < site_count; i++)
-		groups->of_site[i] = place[groups->of_site[i]];
-	free(place);
+	for (size_t i = 0; i < profile->site_count; i++) {
+		uint32_t part;
+
+		if (part_of(grouping, &profile->sites[i], &part))
+			return -ENOMEM;
+		grouping->part_of_site[i] = part;
+		add_site(&grouping->parts[part], &profile->sites[i]);
+	}
 	return 0;
 }
 
-int groups_init(struct groups *groups, const struct profile *profile, enum ranking_metric metric,
-		bool by_stack)
+struct grouping *grouping_new(const struct profile *profile)
 {
-	size_t count = profile->site_count, slot_count = 16;
-	struct index index = {.metric = metric};
-	int rc = -ENOMEM;
+	struct grouping *grouping = calloc(1, sizeof(*grouping));
 
-	while (slot_count < count * 2)
-		slot_count *= 2;
-	index.mask = slot_count - 1;
-	index.slots = calloc(slot_count, sizeof(*index.slots));
-	index.hashes = calloc(HASHES_ROOM, sizeof(*index.hashes));
-	groups->count = 0;
-	groups->groups = malloc((count + 1) * sizeof(*groups->groups));
-	groups->of_site = malloc((count + 1) * sizeof(*groups->of_site));
-	if (index.slots && index.hashes && groups->groups && groups->of_site) {
-		gather(groups, &index, profile, by_stack);
-		rc = sort(groups, count, metric);
+	if (!grouping)
+		return NULL;
+	if (gather(grouping, profile)) {
+		grouping_free(grouping);
+		return NULL;
 	}
-	if (rc)
-		groups_fini(groups);
-	free(index.slots);
-	free(index.hashes);
-	return rc;
+	free(grouping->index);
+	free(grouping->known);
+	grouping->index = NULL;
+	grouping->known = NULL;
+	return grouping;
+}
+
+void grouping_free(struct grouping *grouping)
+{
+	if (!grouping)
+		return;
+	free(grouping->parts);
+	free(grouping->names);
+	free(grouping->part_of_site);
+	free(grouping->index);
+	free(grouping->known);
+	free(grouping);
+}
+
+/* ---- groups ---- */
+
+/* A part joins a group; what was there first is kept where two are alike. */
+static void add_part(struct group *group, const struct part *part, enum ranking_metric metric)
+{
+	struct profile_site *sum = &group->sum;
+
+	if (group->members == 0) {
+		*sum = part->sum;
+		group->best = part->best[metric];
+	} else {
+		if (ranking_suspicion(&part->sum) > ranking_suspicion(sum))
+			sum->verdict = part->sum.verdict;
+		add_figures(sum, &part->sum);
+		if (ranking_compare(part->best[metric], group->best, metric) < 0)
+			group->best = part->best[metric];
+	}
+	sum->stack = group->best->stack;
+	group->members += part->members;
+}
+
+/* Which group, in their first order, a site or a part is of. */
+static uint32_t order_of(const struct grouping *grouping, size_t part, enum ranking_metric metric)
+{
+	return metric == RANKING_LEAK ? (uint32_t)part : grouping->parts[part].name;
+}
+
+static void join_parts(struct groups *groups, const struct grouping *grouping,
+		       enum ranking_metric metric)
+{
+	for (size_t i = 0; i < grouping->part_count; i++)
+		add_part(&groups->groups[order_of(grouping, i, metric)], &grouping->parts[i],
+			 metric);
+}
+
+static void take_sites(struct groups *groups, const struct profile *profile)
+{
+	for (size_t i = 0; i < profile->site_count; i++) {
+		groups->groups[i].sum = profile->sites[i];
+		groups->groups[i].best = &profile->sites[i];
+		groups->groups[i].members = 1;
+	}
+}
+
+static int compare_groups(const void *left, const void *right, void *data)
+{
+	const struct group *a = left, *b = right;
+	const enum ranking_metric *metric = data;
+	int order = ranking_compare(&a->sum, &b->sum, *metric);
+
+	if (!order)
+		order = compare_numbers(b->members, a->members);
+	return order ? order : compare_numbers(a->order, b->order);
+}
+
+int groups_init(struct groups *groups, const struct profile *profile,
+		const struct grouping *grouping, enum ranking_metric metric)
+{
+	groups->count = !grouping		 ? profile->site_count
+			: metric == RANKING_LEAK ? grouping->part_count
+						 : grouping->name_count;
+	groups->groups = calloc(groups->count + 1, sizeof(*groups->groups));
+	if (!groups->groups) {
+		groups->count = 0;
+		return -ENOMEM;
+	}
+	if (grouping)
+		join_parts(groups, grouping, metric);
+	else
+		take_sites(groups, profile);
+	for (size_t i = 0; i < groups->count; i++)
+		groups->groups[i].order = (uint32_t)i;
+	qsort_r(groups->groups, groups->count, sizeof(*groups->groups), compare_groups, &metric);
+	return 0;
 }
 
 void groups_fini(struct groups *groups)
 {
 	free(groups->groups);
-	free(groups->of_site);
 	groups->groups = NULL;
-	groups->of_site = NULL;
 	groups->count = 0;
+}
+
+uint32_t *groups_of_sites(const struct groups *groups, const struct profile *profile,
+			  const struct grouping *grouping, enum ranking_metric metric)
+{
+	uint32_t *places = malloc((groups->count + 1) * sizeof(*places));
+	uint32_t *of_site = malloc((profile->site_count + 1) * sizeof(*of_site));
+
+	if (places && of_site) {
+		for (size_t i = 0; i < groups->count; i++)
+			places[groups->groups[i].order] = (uint32_t)i;
+		for (size_t i = 0; i < profile->site_count; i++)
+			of_site[i] =
+			    places[grouping ? order_of(grouping, grouping->part_of_site[i], metric)
+					    : i];
+	} else {
+		free(of_site);
+		of_site = NULL;
+	}
+	free(places);
+	return of_site;
 }

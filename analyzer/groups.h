@@ -23,16 +23,29 @@ struct group {
 struct groups {
 	struct group *groups; /* best first */
 	size_t count;
-	uint32_t *of_site; /* index into groups by index into profile->sites */
 };
 
 /*
- * Groups the sites of a profile, each site by itself when `by_stack`. With RANKING_LEAK sites of
- * different suspicion are never of one group. The member whose stack is shown is the best by
- * `metric`. Returns 0 or -ENOMEM; groups_fini() frees what is inside.
+ * What groups by any metric are made of: all sites of a profile, gathered once, for sites may be
+ * many. The profile must outlive it. NULL without memory.
  */
-int groups_init(struct groups *groups, const struct profile *profile, enum ranking_metric metric,
-		bool by_stack);
+struct grouping *grouping_new(const struct profile *profile);
+void grouping_free(struct grouping *grouping);
+
+/*
+ * The groups of a profile by `metric`; with a NULL grouping each site is one by itself. With
+ * RANKING_LEAK sites of different suspicion are never of one group. The member whose stack is
+ * shown is the best by `metric`. Returns 0 or -ENOMEM; groups_fini() frees what is inside.
+ */
+int groups_init(struct groups *groups, const struct profile *profile,
+		const struct grouping *grouping, enum ranking_metric metric);
 void groups_fini(struct groups *groups);
+
+/*
+ * The group of each site, as an index into groups->groups, by index into profile->sites; of groups
+ * that were made with this profile, grouping and metric. The caller frees; NULL without memory.
+ */
+uint32_t *groups_of_sites(const struct groups *groups, const struct profile *profile,
+			  const struct grouping *grouping, enum ranking_metric metric);
 
 #endif

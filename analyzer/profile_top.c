@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Fills the top, and makes ranks[] of the groups' places: UINT32_MAX for those below it. */
 static void take_groups(struct profile *profile, const struct groups *groups, uint32_t *ranks)
 {
 	for (size_t rank = 0; rank < profile->top_count; rank++) {
@@ -19,7 +20,6 @@ static void take_groups(struct profile *profile, const struct groups *groups, ui
 		};
 	}
 	for (size_t i = 0; i < profile->site_count; i++) {
-		ranks[i] = groups->of_site[i];
 		if (ranks[i] >= profile->top_count)
 			ranks[i] = UINT32_MAX;
 		else
@@ -27,21 +27,20 @@ static void take_groups(struct profile *profile, const struct groups *groups, ui
 	}
 }
 
-int profile_top_choose(struct profile *profile, const struct profile_options *options,
-		       uint32_t **ranks)
+static int choose(struct profile *profile, const struct profile_options *options,
+		  const struct grouping *grouping, uint32_t **ranks)
 {
 	struct groups groups;
 	size_t count = 0;
-	int rc = groups_init(&groups, profile, RANKING_PEAK, options->top_by_stack);
+	int rc = groups_init(&groups, profile, grouping, RANKING_PEAK);
 
-	*ranks = NULL;
 	if (rc != 0)
 		return rc;
 	while (count < groups.count && count < options->top_count &&
 	       groups.groups[count].sum.peak_bytes > 0)
 		count++;
 	profile->top = calloc(count + 1, sizeof(*profile->top));
-	*ranks = malloc((profile->site_count + 1) * sizeof(**ranks));
+	*ranks = groups_of_sites(&groups, profile, grouping, RANKING_PEAK);
 	if (profile->top != NULL && *ranks != NULL) {
 		profile->top_count = count;
 		take_groups(profile, &groups, *ranks);
@@ -49,5 +48,18 @@ int profile_top_choose(struct profile *profile, const struct profile_options *op
 		rc = -ENOMEM;
 	}
 	groups_fini(&groups);
+	return rc;
+}
+
+int profile_top_choose(struct profile *profile, const struct profile_options *options,
+		       uint32_t **ranks)
+{
+	struct grouping *grouping = options->top_by_stack ? NULL : grouping_new(profile);
+	int rc = -ENOMEM;
+
+	*ranks = NULL;
+	if (grouping != NULL || options->top_by_stack)
+		rc = choose(profile, options, grouping, ranks);
+	grouping_free(grouping);
 	return rc;
 }

@@ -15,6 +15,7 @@
 
 #include "ranking.h"
 
+struct grouping;
 struct out;
 struct profile;
 struct profile_frame;
@@ -26,6 +27,7 @@ struct text {
 	struct out *out;
 	struct out *scratch; /* a memory stream for measuring */
 	const struct profile *profile;
+	struct grouping *grouping; /* of the profile; the writer's */
 	const struct writer_options *options;
 	size_t columns;
 	size_t top; /* sites a section shows; SIZE_MAX: all */

@@ -1,6 +1,7 @@
 /*
  * Lists of sites. Each metric has a way to print the figures of one; the rest is alike.
  */
+#include <errno.h>
 #include <stdio.h>
 
 #include "groups.h"
@@ -145,9 +146,10 @@ static void print_rest(struct text *text, const struct groups *groups, size_t fr
 int text_sites(struct text *text, enum ranking_metric metric)
 {
 	uint64_t whole = whole_of(text->profile, metric);
+	const struct grouping *grouping = text->options->by_stack ? NULL : text->grouping;
 	struct groups groups;
 	size_t shown = 0;
-	int result = groups_init(&groups, text->profile, metric, text->options->by_stack);
+	int result = groups_init(&groups, text->profile, grouping, metric);
 
 	if (result)
 		return result;
@@ -179,7 +181,12 @@ int text_map_sites(struct text *text)
 {
 	struct profile maps = text_map_profile(text->profile);
 	struct text of_maps = *text;
+	int result = -ENOMEM;
 
 	of_maps.profile = &maps;
-	return text_sites(&of_maps, RANKING_PEAK);
+	of_maps.grouping = grouping_new(&maps);
+	if (of_maps.grouping)
+		result = text_sites(&of_maps, RANKING_PEAK);
+	grouping_free(of_maps.grouping);
+	return result;
 }

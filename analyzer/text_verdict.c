@@ -154,11 +154,11 @@ static void say_leaks(struct text *text, const struct leaks *leaks)
 }
 
 /* Says "TITLE: N % WHAT LINK NAME" of the best group of a profile by a metric. */
-static int say_best(struct text *text, const struct profile *profile, enum ranking_metric metric,
-		    uint64_t whole)
+static int say_best(struct text *text, const struct profile *profile,
+		    const struct grouping *grouping, enum ranking_metric metric, uint64_t whole)
 {
 	struct groups groups;
-	int result = groups_init(&groups, profile, metric, false);
+	int result = groups_init(&groups, profile, grouping, metric);
 
 	if (result)
 		return result;
@@ -185,10 +185,16 @@ static int say_best(struct text *text, const struct profile *profile, enum ranki
 static int say_maps(struct text *text)
 {
 	struct profile maps = text_map_profile(text->profile);
+	struct grouping *grouping = grouping_new(&maps);
+	int result;
 
+	if (!grouping)
+		return -ENOMEM;
 	out_printf(text->out, "Own mappings: %s at most, more than the heap",
 		   OUT_BYTES(maps.totals.peak_bytes));
-	return say_best(text, &maps, RANKING_PEAK, maps.totals.peak_bytes);
+	result = say_best(text, &maps, grouping, RANKING_PEAK, maps.totals.peak_bytes);
+	grouping_free(grouping);
+	return result;
 }
 
 /* Few calls and little memory of what is resident: most of it did not come from malloc. */
@@ -206,7 +212,7 @@ int text_verdict(struct text *text)
 	const struct profile_totals *totals = &text->profile->totals;
 	struct groups groups;
 	struct leaks leaks;
-	int result = groups_init(&groups, text->profile, RANKING_LEAK, false);
+	int result = groups_init(&groups, text->profile, text->grouping, RANKING_LEAK);
 
 	if (result)
 		return result;
@@ -232,9 +238,11 @@ int text_verdict(struct text *text)
 		   totals->temporary / CHURN_PERCENT >= totals->allocations / 100) {
 		out_printf(text->out, "Churn: %s of all allocations were temporary",
 			   OUT_PERCENT(totals->temporary, totals->allocations));
-		result = say_best(text, text->profile, RANKING_TEMPORARY, totals->temporary);
+		result = say_best(text, text->profile, text->grouping, RANKING_TEMPORARY,
+				  totals->temporary);
 	} else {
-		result = say_best(text, text->profile, RANKING_PEAK, totals->peak_bytes);
+		result =
+		    say_best(text, text->profile, text->grouping, RANKING_PEAK, totals->peak_bytes);
 	}
 	text_style(text, TEXT_PLAIN);
 	out_char(text->out, '\n');

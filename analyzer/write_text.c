@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "escape.h"
+#include "groups.h"
 #include "out.h"
 #include "profile.h"
 #include "text.h"
@@ -385,7 +386,9 @@ static int write_text(const struct profile *profile, const struct writer_options
 
 	if (result)
 		return result;
-	result = print_report(&text);
+	text.grouping = grouping_new(profile);
+	result = text.grouping ? print_report(&text) : -ENOMEM;
+	grouping_free(text.grouping);
 	if (out_close(text.scratch) && !result)
 		result = -ENOMEM;
 	return result;
