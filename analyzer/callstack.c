@@ -5,6 +5,7 @@
  */
 #include "callstack.h"
 
+#include "trace_nodes.h"
 #include "trace_reader.h"
 
 #include <errno.h>
@@ -33,7 +34,7 @@ static uint64_t hash_code(const struct callstack_pc *pc)
 int callstack_init(struct callstack_table *table, const struct trace_reader *reader)
 {
 	*table = (struct callstack_table){.reader = reader,
-					  .chunk_count = reader->nodes.count,
+					  .chunk_count = trace_nodes_count(reader),
 					  .index_size = INDEX_SIZE_MIN,
 					  .code_index_size = INDEX_SIZE_MIN,
 					  .node_count = 1};
@@ -71,27 +72,23 @@ void callstack_fini(struct callstack_table *table)
 /* The chunk that `id` is in; NULL with 0 when the file has none, -ENOMEM. */
 static int find_chunk(struct callstack_table *table, uint32_t id, struct callstack_chunk **out)
 {
-	const struct trace_chunks *chunks = &table->reader->nodes;
 	size_t index = id / TRACE_NODES_CHUNK_WORDS;
 	struct callstack_chunk *chunk;
+	int there;
 
 	*out = NULL;
 	if (index >= table->chunk_count)
 		return 0;
 	if (table->chunks[index] == NULL) {
-		/* id 0 needs no chunk in the file; others without one share nothing. */
-		bool there = index < chunks->count && chunks->offsets[index] != 0;
-
-		if (!there && index != 0)
-			return 0;
 		chunk = calloc(1, sizeof(*chunk));
 		if (chunk == NULL)
 			return -ENOMEM;
-		if (there)
-			trace_file_read(&table->reader->file, chunks->offsets[index], chunk->words,
-					sizeof(chunk->words));
-		/* The segment's head stands where these ids would. */
-		memset(chunk->words, 0, sizeof(struct trace_segment));
+		there = trace_nodes_read(table->reader, index, chunk->words);
+		/* id 0 needs no chunk in the file; others without one share nothing. */
+		if (there < 0 || (there == 0 && index != 0)) {
+			free(chunk);
+			return there;
+		}
 		table->chunks[index] = chunk;
 	}
 	*out = table->chunks[index];

@@ -63,7 +63,7 @@ bool trace_scan_next(struct trace_scan *scan, struct trace_head *head);
 static inline bool trace_segment_mapped(uint32_t type)
 {
 	return type == TRACE_SEGMENT_RING || type == TRACE_SEGMENT_NODES ||
-	       type == TRACE_SEGMENT_WIDE;
+	       type == TRACE_SEGMENT_WIDE || type == TRACE_SEGMENT_WINDOW;
 }
 
 #endif

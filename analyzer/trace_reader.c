@@ -5,6 +5,7 @@
 #include "trace_reader.h"
 
 #include "trace_live.h"
+#include "trace_nodes.h"
 #include "trace_segments.h"
 
 #include <errno.h>
@@ -410,6 +411,8 @@ static int read_all(struct trace_reader *reader)
 		return rc;
 	trace_file_refresh(&reader->file);
 	rc = index_segments(reader);
+	if (rc == 0)
+		rc = trace_nodes_settle(reader);
 	if (rc != 0)
 		return rc;
 	rc = default_strings(&reader->process);
@@ -480,5 +483,9 @@ void trace_reader_free(struct trace_reader *reader)
 	free(reader->events);
 	free(reader->nodes.offsets);
 	free(reader->wide.offsets);
+	for (size_t i = 0; i < reader->window_count; i++)
+		free(reader->windows[i].words);
+	free(reader->windows);
+	free(reader->packed);
 	free(reader);
 }

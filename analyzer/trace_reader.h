@@ -70,6 +70,19 @@ struct trace_chunks {
 	size_t count;
 };
 
+/* A window: which chunk it has, and for a process that runs on, a copy of it. */
+struct trace_window {
+	uint64_t offset; /* of the segment's head */
+	uint64_t number; /* of its chunk, plus 1; 0: none */
+	uint64_t *words; /* NULL: read when wanted; owned by the reader */
+};
+
+/* The payload of a PACKED segment; offset 0: there is none. */
+struct trace_packed_at {
+	uint64_t offset;
+	uint64_t payload_bytes;
+};
+
 struct trace_reader {
 	struct trace_file file;
 	struct trace_header header; /* what a cut file lacks is zero */
@@ -86,6 +99,10 @@ struct trace_reader {
 	size_t event_segments;
 	struct trace_chunks nodes;
 	struct trace_chunks wide;
+	struct trace_window *windows;
+	size_t window_count;
+	struct trace_packed_at *packed; /* by number of the chunk */
+	size_t packed_count;
 	uint32_t threads;	  /* distinct threads that made events */
 	uint32_t tick_shift;	  /* what merging may distinguish; no segment's is less */
 	uint64_t last_tick;	  /* of all events */

@@ -7,6 +7,8 @@
  */
 #include "trace_segments.h"
 
+#include "trace_nodes.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,6 @@
 #define RINGS_WORDS_MAX	  (64U * 1024 * 1024) /* of all: 8,000 live threads have so many */
 #define RING_READ_TRIES	  200
 #define MODULES_MAX	  65536
-#define NODE_CHUNKS_MAX	  ((UINT32_C(1) << TRACE_NODE_PARENT_BITS) / TRACE_NODES_CHUNK_WORDS)
 #define WIDE_CHUNKS_MAX	  4096
 #define BUILD_ID_MAX	  64
 #define PATH_BYTES_MAX	  65536
@@ -283,6 +284,16 @@ static int index_chunk(struct trace_reader *reader, const struct trace_head *hea
 	return 0;
 }
 
+static int index_packed(struct trace_reader *reader, const struct trace_head *head, size_t bytes)
+{
+	int rc = trace_nodes_add_packed(reader, head->segment.index,
+					head->offset + sizeof(head->segment), bytes);
+
+	if (rc == -EINVAL)
+		bad(reader, head, "unsound packed stacks");
+	return rc == -ENOMEM ? rc : 0;
+}
+
 /*
  * The process ended while it wrote so many segments: what was in one is in the ring still, or was
  * not used yet. That events are missing all the same would show in the ordinals.
@@ -307,6 +318,9 @@ static int index_appended(struct trace_reader *reader, const struct trace_head *
 		if (head->segment.type == TRACE_SEGMENT_EVENTS &&
 		    ring_holds(reader, scratch->bytes, got))
 			return 0;
+		if (head->segment.type == TRACE_SEGMENT_PACKED &&
+		    (reader->running || trace_nodes_in_window(reader, head->segment.index)))
+			return 0;
 		if (was_on_its_way(reader))
 			return 0;
 		if (head->cut && !reader->running)
@@ -321,6 +335,8 @@ static int index_appended(struct trace_reader *reader, const struct trace_head *
 		return index_module(reader, head, scratch->bytes, got);
 	case TRACE_SEGMENT_UNLOAD:
 		return index_unload(reader, head, scratch->bytes, got);
+	case TRACE_SEGMENT_PACKED:
+		return index_packed(reader, head, got);
 	default:
 		return index_events(reader, head, scratch->bytes, got);
 	}
@@ -336,9 +352,12 @@ int trace_segment_index(struct trace_reader *reader, const struct trace_head *he
 	case TRACE_SEGMENT_MODULE:
 	case TRACE_SEGMENT_UNLOAD:
 	case TRACE_SEGMENT_EVENTS:
+	case TRACE_SEGMENT_PACKED:
 		return index_appended(reader, head, scratch);
 	case TRACE_SEGMENT_NODES:
-		return index_chunk(reader, head, &reader->nodes, NODE_CHUNKS_MAX);
+		return index_chunk(reader, head, &reader->nodes, TRACE_NODE_CHUNKS_MAX);
+	case TRACE_SEGMENT_WINDOW:
+		return trace_nodes_add_window(reader, head->offset);
 	case TRACE_SEGMENT_WIDE:
 		return index_chunk(reader, head, &reader->wide, WIDE_CHUNKS_MAX);
 	default:

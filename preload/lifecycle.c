@@ -13,6 +13,7 @@
 #include "farewell.h"
 #include "log.h"
 #include "modules.h"
+#include "node_file.h"
 #include "options.h"
 #include "output.h"
 #include "pages.h"
@@ -240,6 +241,7 @@ static void read_options(void)
 	    .compress = strcmp(options.compress, "none") != 0,
 	    .maps = options.mmap,
 	});
+	node_file_compress(strcmp(options.compress, "none") != 0);
 }
 
 void lifecycle_start(void)

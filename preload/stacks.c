@@ -5,12 +5,11 @@
 #include <stddef.h>
 
 #include "modules.h"
+#include "node_file.h"
 #include "pages.h"
 #include "trace_file.h"
 
-#define CHUNKS_MAX	 ((1U << TRACE_NODE_PARENT_BITS) / TRACE_NODES_CHUNK_WORDS)
-#define CHUNK_BYTES	 (TRACE_NODES_CHUNK_WORDS * sizeof(uint64_t))
-#define CHUNK_HEAD_WORDS (sizeof(struct trace_segment) / sizeof(uint64_t))
+#define CHUNKS_MAX ((1U << TRACE_NODE_PARENT_BITS) / TRACE_NODES_CHUNK_WORDS)
 
 #define ID_MASK	     ((1U << TRACE_NODE_PARENT_BITS) - 1)
 #define REGION_SHIFT TRACE_NODE_PARENT_BITS
@@ -35,8 +34,7 @@ struct link {
 _Static_assert(TRACE_REGIONS <= 1 << (32 - REGION_SHIFT), "a region fits beside an id");
 _Static_assert(PAGES_HUGE_BYTES % LINKS_BYTES == 0, "huge pages hold whole pieces");
 
-static _Atomic(uint64_t *) chunks[CHUNKS_MAX];	 /* release when published */
-static _Atomic(struct link *) links[CHUNKS_MAX]; /* the same */
+static _Atomic(struct link *) links[CHUNKS_MAX]; /* release when published */
 static atomic_uint next_id;			 /* relaxed: each is drawn once */
 
 /* `id` is linked. */
@@ -90,22 +88,6 @@ static unsigned region_code(uint32_t pc_high, uint32_t epoch)
 	return TRACE_REGION_WIDE;
 }
 
-/* Makes chunk `index` unless another thread does it first; the loser's becomes a hole. */
-static uint64_t *chunk_make(uint32_t index)
-{
-	uint64_t *expected = NULL;
-	uint64_t *chunk = trace_file_map(TRACE_SEGMENT_NODES, index, CHUNK_BYTES);
-
-	if (!chunk)
-		return NULL;
-	if (atomic_compare_exchange_strong_explicit(&chunks[index], &expected, chunk,
-						    memory_order_acq_rel, memory_order_acquire))
-		return chunk;
-	/* Readers take the first segment of an index for the one in use. */
-	__builtin_memset(chunk, 0, sizeof(struct trace_segment));
-	return expected;
-}
-
 /*
  * Memory for the links of chunk `index`. The first come one by one, since few programs need more;
  * later ones by the huge page, which saves most of the page faults and TLB misses they would cost.
@@ -137,9 +119,9 @@ static uint32_t draw_id(void)
 {
 	uint32_t id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
 
-	if (id % TRACE_NODES_CHUNK_WORDS < CHUNK_HEAD_WORDS) {
+	if (id % TRACE_NODES_CHUNK_WORDS < NODE_FILE_FIRST) {
 		/* The id of the chunk's head: whoever draws these lets them lie. */
-		uint32_t first = id - id % TRACE_NODES_CHUNK_WORDS + CHUNK_HEAD_WORDS;
+		uint32_t first = id - id % TRACE_NODES_CHUNK_WORDS + NODE_FILE_FIRST;
 
 		while (id < first)
 			id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
@@ -155,7 +137,6 @@ static uint32_t node_new(uint32_t parent, uint32_t region, uint32_t pc_low)
 {
 	uint32_t id = draw_id();
 	uint32_t index = id / TRACE_NODES_CHUNK_WORDS;
-	uint64_t *chunk;
 	struct link *link;
 
 	if (!id) {
@@ -165,17 +146,10 @@ static uint32_t node_new(uint32_t parent, uint32_t region, uint32_t pc_low)
 	}
 	if (!atomic_load_explicit(&links[index], memory_order_acquire) && !links_make(index))
 		return 0;
-	chunk = atomic_load_explicit(&chunks[index], memory_order_acquire);
-	if (!chunk)
-		chunk = chunk_make(index);
-	if (!chunk)
-		return 0;
 	link = link_of(id);
 	link->pc_low = pc_low;
 	atomic_store_explicit(&link->child, region << REGION_SHIFT, memory_order_relaxed);
-	__atomic_store_n(&chunk[id % TRACE_NODES_CHUNK_WORDS], TRACE_NODE(parent, region, pc_low),
-			 __ATOMIC_RELEASE);
-	return id;
+	return node_file_write(id, TRACE_NODE(parent, region, pc_low)) ? id : 0;
 }
 
 /*
@@ -246,14 +220,8 @@ uint32_t stacks_node(uint32_t parent, uintptr_t pc)
 
 bool stacks_frame(uint32_t id, uint32_t *parent, uintptr_t *pc)
 {
-	uint64_t *chunk = NULL;
-	uint64_t word = 0;
+	uint64_t word = node_file_read(id);
 
-	if (id <= ID_MASK)
-		chunk = atomic_load_explicit(&chunks[id / TRACE_NODES_CHUNK_WORDS],
-					     memory_order_acquire);
-	if (chunk && id % TRACE_NODES_CHUNK_WORDS >= CHUNK_HEAD_WORDS)
-		word = __atomic_load_n(&chunk[id % TRACE_NODES_CHUNK_WORDS], __ATOMIC_ACQUIRE);
 	if (!word)
 		return false;
 	*parent = TRACE_NODE_PARENT(word);
@@ -265,12 +233,14 @@ bool stacks_frame(uint32_t id, uint32_t *parent, uintptr_t *pc)
 /* Everything anew: the first process, or the child of a fork with a file of its own. */
 int stacks_init(void)
 {
-	for (unsigned i = 0; i < CHUNKS_MAX && atomic_load(&chunks[i]); i++)
-		atomic_store_explicit(&chunks[i], NULL, memory_order_relaxed);
-	for (unsigned i = 0; i < CHUNKS_MAX && atomic_load(&links[i]); i++)
+	uint32_t last = atomic_load_explicit(&next_id, memory_order_relaxed);
+	uint32_t used = last ? last / TRACE_NODES_CHUNK_WORDS + 1 : 0;
+
+	/* Huge pages hold the links of a few more. */
+	for (uint32_t i = 0; i < CHUNKS_MAX && i < used + LINKS_AT_ONCE; i++)
 		atomic_store_explicit(&links[i], NULL, memory_order_relaxed);
 	if (!links_make(0))
 		return -ENOMEM;
-	atomic_store_explicit(&next_id, CHUNK_HEAD_WORDS, memory_order_relaxed);
-	return chunk_make(0) ? 0 : -ENOSPC;
+	atomic_store_explicit(&next_id, NODE_FILE_FIRST, memory_order_relaxed);
+	return node_file_init(used);
 }

@@ -12,6 +12,7 @@
 #include <ucontext.h>
 
 #include "log.h"
+#include "node_file.h"
 #include "stacks.h"
 #include "tls.h"
 #include "trace_file.h"
@@ -46,6 +47,7 @@ static int init(void)
 	/* Its cache for all threads is behind a lock with system calls. */
 	libunwind.set_caching_policy(*libunwind.local_space, UNW_CACHE_PER_THREAD);
 	tls_own_end(guard);
+	node_file_keep(); /* stacks are read back */
 	return unwind_memo.init();
 }
 

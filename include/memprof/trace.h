@@ -126,6 +126,8 @@ enum trace_segment_type {
 	TRACE_SEGMENT_RING = 5,	   /* mapped: struct trace_ring and its words */
 	TRACE_SEGMENT_NODES = 6,   /* mapped: stack nodes */
 	TRACE_SEGMENT_WIDE = 7,	   /* mapped: struct trace_wide_pc entries */
+	TRACE_SEGMENT_WINDOW = 8,  /* mapped: stack nodes of one chunk after the other */
+	TRACE_SEGMENT_PACKED = 9,  /* appended: a full chunk's stack nodes */
 };
 
 /*
@@ -136,7 +138,7 @@ enum trace_segment_type {
 struct trace_segment {
 	uint64_t magic;
 	uint32_t type;
-	uint32_t index;		/* RING, NODES, WIDE: number of this one among its type, from 0 */
+	uint32_t index;		/* RING, NODES, WIDE, PACKED: number among its type, from 0 */
 	uint64_t bytes;		/* whole segment with this head; next one may begin here */
 	uint64_t payload_bytes; /* meaningful bytes after this head */
 	uint64_t payload_hash;	/* XXH3-64 of the payload; 0 in mapped segments */

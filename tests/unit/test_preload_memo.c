@@ -4,6 +4,7 @@
  */
 #include "memo.h"
 #include "modules.h"
+#include "node_file.h"
 #include "pages.h"
 #include "preload_support.h"
 #include "stack_bounds.h"
@@ -154,6 +155,7 @@ static void start(unsigned depth)
 	modules_init("test");
 	support_create();
 	ck_assert_int_eq(stacks_init(), 0);
+	node_file_keep();
 	state = pages_map(unwind_memo.state_bytes);
 	ck_assert_ptr_nonnull(state);
 	max_depth = depth;

@@ -1,9 +1,13 @@
 /* Stacks interned: whatever id is given, the file says which parent and pc it means. */
 #include "stacks.h"
 
+#include <zstd.h>
+
+#include "node_file.h"
 #include "preload_support.h"
 
 #define CHUNK TRACE_NODES_CHUNK_WORDS
+#define FIRST (TRACE_WINDOW_CHUNK_WORD + 1)
 
 static void setup(void)
 {
@@ -12,41 +16,117 @@ static void setup(void)
 	ck_assert_int_eq(stacks_init(), 0);
 }
 
-/* Chunks of the file by index, the first of each as readers take it. */
+/* Words of the file's nodes by id, 0: not there, wherever it has them. */
 struct nodes {
 	struct support_trace trace;
-	const uint64_t *chunks[8192];
+	uint64_t *words;
 	const struct trace_region *regions;
+	unsigned packed, windows;
 };
+
+#define CHUNKS 64
+
+static void take_word(struct nodes *nodes, uint32_t id, uint64_t word)
+{
+	/* What is there twice is the same. */
+	ck_assert(!word || !nodes->words[id] || nodes->words[id] == word);
+	if (word)
+		nodes->words[id] = word;
+}
+
+static uint64_t varint(const uint8_t **next)
+{
+	uint64_t value = 0;
+
+	for (unsigned shift = 0;; shift += 7) {
+		value |= (uint64_t)(**next & 0x7f) << shift;
+		if (*(*next)++ < 0x80)
+			return value;
+	}
+}
+
+/* As memprof/trace.h describes it. */
+static void unpack(struct nodes *nodes, const struct support_segment *segment)
+{
+	static uint8_t columns[CHUNK * 30];
+	static uint64_t codes[CHUNK];
+	const uint8_t *next[TRACE_NODE_COLUMNS];
+	struct trace_packed_nodes head;
+	uint32_t id = segment->head.index * CHUNK + FIRST;
+	size_t at = 0, count = 0;
+
+	memcpy(&head, segment->payload, sizeof(head));
+	if (head.compression == TRACE_COMPRESSION_ZSTD)
+		ck_assert(!ZSTD_isError(
+		    ZSTD_decompress(columns, sizeof(columns), segment->payload + sizeof(head),
+				    segment->head.payload_bytes - sizeof(head))));
+	else
+		memcpy(columns, segment->payload + sizeof(head),
+		       segment->head.payload_bytes - sizeof(head));
+	for (unsigned i = 0; i < TRACE_NODE_COLUMNS; i++) {
+		next[i] = columns + at;
+		at += head.column_bytes[i];
+	}
+	ck_assert_uint_eq(head.nodes, CHUNK - FIRST);
+	for (; head.nodes > 0; head.nodes--, id++) {
+		uint64_t parent = id - varint(&next[TRACE_NODE_COLUMN_PARENT]) - 1;
+		uint64_t number = varint(&next[TRACE_NODE_COLUMN_CODE]);
+
+		if (!number) {
+			uint64_t delta = varint(&next[TRACE_NODE_COLUMN_DEFINITION]);
+
+			codes[count] = (count ? codes[count - 1] : 0) + (delta >> 1 ^ -(delta & 1));
+			number = ++count;
+		}
+		ck_assert_uint_le(number, count);
+		take_word(nodes, id, parent << 38 | codes[number - 1]);
+	}
+}
 
 static struct nodes read_nodes(void)
 {
 	struct nodes nodes = {.trace = support_parse("t")};
 
 	nodes.regions = support_trace_header(&nodes.trace)->regions;
+	nodes.words = calloc(CHUNKS * CHUNK, sizeof(*nodes.words));
+	ck_assert_ptr_nonnull(nodes.words);
 	for (size_t i = 0; i < nodes.trace.count; i++) {
 		const struct support_segment *segment = &nodes.trace.segments[i];
+		const uint64_t *words = (const void *)(nodes.trace.bytes + segment->offset);
+		uint32_t type = segment->head.type, index = segment->head.index;
 
-		if (segment->head.type != TRACE_SEGMENT_NODES)
+		if (type == TRACE_SEGMENT_WINDOW)
+			index = (uint32_t)words[TRACE_WINDOW_CHUNK_WORD] - 1;
+		nodes.windows += type == TRACE_SEGMENT_WINDOW;
+		nodes.packed += type == TRACE_SEGMENT_PACKED;
+		if (type == TRACE_SEGMENT_PACKED)
+			unpack(&nodes, segment);
+		if ((type != TRACE_SEGMENT_NODES && type != TRACE_SEGMENT_WINDOW) ||
+		    index == UINT32_MAX)
 			continue;
-		ck_assert_uint_lt(segment->head.index, 8192);
+		ck_assert_uint_lt(index, CHUNKS);
 		ck_assert_uint_eq(segment->head.bytes, CHUNK * 8);
-		if (!nodes.chunks[segment->head.index])
-			nodes.chunks[segment->head.index] =
-			    (const void *)(nodes.trace.bytes + segment->offset);
+		for (uint32_t word = FIRST; word < CHUNK; word++)
+			take_word(&nodes, index * CHUNK + word, words[word]);
 	}
 	return nodes;
 }
 
+static void free_nodes(struct nodes *nodes)
+{
+	free(nodes->words);
+	support_trace_free(&nodes->trace);
+}
+
 static void check_node(const struct nodes *nodes, uint32_t id, uint32_t parent, uint64_t pc)
 {
-	const uint64_t *chunk = nodes->chunks[id / CHUNK];
 	struct trace_region region;
 	uint64_t word;
 
-	ck_assert_uint_ge(id % CHUNK, 8);
-	ck_assert_msg(chunk != NULL, "id %u is in no chunk", id);
-	word = chunk[id % CHUNK];
+	ck_assert_uint_ge(id % CHUNK, FIRST);
+	ck_assert_uint_lt(id, CHUNKS * CHUNK);
+	word = nodes->words[id];
+	ck_assert_msg(word != 0, "id %u is not in the file", id);
 	region = nodes->regions[TRACE_NODE_REGION(word)];
 	ck_assert_uint_eq(TRACE_NODE_PARENT(word), parent);
 	ck_assert_uint_eq(region.epoch_1, 1);
@@ -72,7 +152,7 @@ START_TEST(few)
 	check_node(&nodes, b, a, 0x7f0012345678);
 	check_node(&nodes, c, a, 0x55aa12345678);
 	check_node(&nodes, d, 0, 0x55aa12345678);
-	support_trace_free(&nodes.trace);
+	free_nodes(&nodes);
 }
 END_TEST
 
@@ -117,35 +197,58 @@ START_TEST(many)
 		seen[pairs[i].id] = 1;
 	}
 	/* Ids are dense, so that nothing was interned twice. */
-	for (uint32_t id = 8, left = distinct; left; id++) {
-		if (id % CHUNK < 8)
+	for (uint32_t id = FIRST, left = distinct; left; id++) {
+		if (id % CHUNK < FIRST)
 			continue;
 		ck_assert_msg(seen[id], "id %u of %u was given to nobody", id, distinct);
 		left--;
 	}
 	ck_assert_uint_gt(distinct, 150000);
-	support_trace_free(&nodes.trace);
+	/* All full chunks but the first, in the space of one. */
+	ck_assert_uint_eq(nodes.packed, distinct / (CHUNK - FIRST) - 1);
+	ck_assert_uint_eq(nodes.windows, 1);
+	ck_assert_uint_lt(nodes.trace.size, 6 * distinct);
+	free_nodes(&nodes);
 }
 END_TEST
 
-START_TEST(chunk_boundaries)
+/* What is kept can be read back; a file without packing has the same nodes. */
+START_TEST(kept)
 {
-	uint32_t before = 7;
+	uint32_t ids[3 * CHUNK], before = FIRST - 1, parent;
 	struct nodes nodes;
+	uintptr_t pc;
 
-	for (uint32_t i = 1; i <= 3 * CHUNK; i++) {
-		uint32_t id = stacks_node(0, 0x400000 + i);
-
-		before++;
-		if (before % CHUNK == 0)
-			before += 8;
-		ck_assert_uint_eq(id, before);
+	node_file_keep();
+	for (uint32_t i = 0; i < 3 * CHUNK; i++) {
+		ids[i] = stacks_node(0, 0x400000 + i);
+		if (++before % CHUNK == 0)
+			before += FIRST;
+		ck_assert_uint_eq(ids[i], before);
 	}
 	nodes = read_nodes();
 	ck_assert_uint_eq(support_count(&nodes.trace, TRACE_SEGMENT_NODES), 4);
-	check_node(&nodes, CHUNK - 1, 0, 0x400000 + CHUNK - 8);
-	check_node(&nodes, CHUNK + 8, 0, 0x400000 + CHUNK - 7);
-	support_trace_free(&nodes.trace);
+	for (uint32_t i = 0; i < 3 * CHUNK; i++) {
+		check_node(&nodes, ids[i], 0, 0x400000 + i);
+		ck_assert(stacks_frame(ids[i], &parent, &pc));
+		ck_assert_uint_eq(parent, 0);
+		ck_assert_uint_eq(pc, 0x400000 + i);
+	}
+	free_nodes(&nodes);
+}
+END_TEST
+
+START_TEST(packed_without_zstd)
+{
+	struct nodes nodes;
+
+	node_file_compress(false);
+	fill_pairs(2);
+	nodes = read_nodes();
+	for (uint32_t i = 0; i < MANY; i++)
+		check_node(&nodes, pairs[i].id, pairs[i].parent, pairs[i].pc);
+	ck_assert_uint_gt(nodes.packed, 10);
+	free_nodes(&nodes);
 }
 END_TEST
 
@@ -166,7 +269,7 @@ START_TEST(too_many_regions)
 	nodes = read_nodes();
 	for (uint64_t i = 0; i < TRACE_REGION_WIDE; i++)
 		check_node(&nodes, ids[i], 0, (i + 1) << 32 | 0x1000);
-	support_trace_free(&nodes.trace);
+	free_nodes(&nodes);
 }
 END_TEST
 
@@ -231,7 +334,7 @@ START_TEST(eight_threads)
 	}
 	/* Each looked for the same: races may intern one pair twice, but not each time. */
 	ck_assert_uint_lt(most, THREADS * EACH / 2);
-	support_trace_free(&nodes.trace);
+	free_nodes(&nodes);
 }
 END_TEST
 
@@ -244,7 +347,8 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, few);
 	tcase_add_test(tests, many);
-	tcase_add_test(tests, chunk_boundaries);
+	tcase_add_test(tests, kept);
+	tcase_add_test(tests, packed_without_zstd);
 	tcase_add_test(tests, too_many_regions);
 	tcase_add_test(tests, anew);
 	tcase_add_test(tests, eight_threads);
