@@ -80,8 +80,10 @@ struct profile_process {
 	const char *cmdline; /* arguments joined by spaces, quoted where needed; raw bytes */
 	const char *host;
 	uint32_t threads;
-	const char *end; /* "exit", "signal", "exec", "killed", "running" */
-	int end_status;	 /* exit status or signal number, where known; else -1 */
+	const char *end;     /* "exit", "signal", "exec", "killed", "running" */
+	int end_status;	     /* exit status or signal number, where known; else -1 */
+	const char *stopped; /* why recording stopped before that; NULL: it did not */
+	double stopped_s;    /* and when */
 	uint64_t start_realtime_ns;
 };
 

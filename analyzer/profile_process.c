@@ -69,6 +69,18 @@ static const char *end_text(const struct trace_reader *reader)
 	}
 }
 
+static const char *stop_text(const struct trace_header *header)
+{
+	switch (header->stop_reason) {
+	case TRACE_STOP_NONE:
+		return NULL;
+	case TRACE_STOP_RING:
+		return "no memory for another thread's ring";
+	default:
+		return "for a reason that this version does not know";
+	}
+}
+
 int profile_process_init(struct profile_process *process, const struct trace_reader *reader)
 {
 	const struct trace_header *header = &reader->header;
@@ -82,8 +94,12 @@ int profile_process_init(struct profile_process *process, const struct trace_rea
 	    .threads = reader->threads,
 	    .end = end_text(reader),
 	    .end_status = status ? header->end_status : -1,
+	    .stopped = stop_text(header),
 	    .start_realtime_ns = header->start_realtime_ns,
 	};
+	if (process->stopped && header->stopped.monotonic_ns > header->start.monotonic_ns)
+		process->stopped_s =
+		    (double)(header->stopped.monotonic_ns - header->start.monotonic_ns) * 1e-9;
 	if (process->exe == NULL || process->cmdline == NULL || process->host == NULL) {
 		profile_process_fini(process);
 		return -ENOMEM;

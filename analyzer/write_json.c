@@ -157,6 +157,13 @@ static void write_process(struct out *out, const struct writer_options *options,
 		out_printf(out, ",\"end_status\":%d", process->end_status);
 	else
 		out_text(out, ",\"end_status\":null");
+	if (process->stopped) {
+		out_printf(out, ",\"stopped\":{\"time_s\":%.9f,\"why\":", process->stopped_s);
+		escape_json(out, process->stopped);
+		out_char(out, '}');
+	} else {
+		out_text(out, ",\"stopped\":null");
+	}
 	out_printf(out, ",\"start_realtime_ns\":%llu},\n",
 		   (unsigned long long)process->start_realtime_ns);
 }

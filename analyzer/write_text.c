@@ -108,6 +108,19 @@ static uint64_t lost_by_recorder(const struct text *text)
 	return lost > damaged ? lost - damaged : 0;
 }
 
+static void print_stopped(struct text *text)
+{
+	const struct profile_process *process = &text->profile->process;
+
+	if (!process->stopped)
+		return;
+	text_style(text, TEXT_BAD);
+	out_printf(text->out, "Recording stopped at %s: %s; of what came later nothing is known",
+		   OUT_SECONDS(process->stopped_s), process->stopped);
+	text_style(text, TEXT_PLAIN);
+	out_char(text->out, '\n');
+}
+
 /* Beside the figures, for they are less than the truth: nobody should find that out at the end. */
 static void print_incomplete(struct text *text)
 {
@@ -361,6 +374,7 @@ static int print_report(struct text *text)
 
 	print_process(text);
 	print_totals(text);
+	print_stopped(text);
 	print_incomplete(text);
 	result = text_verdict(text);
 	for (size_t i = 0; !result && i < sizeof(sections) / sizeof(sections[0]); i++) {

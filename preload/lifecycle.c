@@ -67,12 +67,17 @@ static void turn_off(void)
 
 void lifecycle_disable(const char *why)
 {
+	struct trace_header *header = trace_file_header();
 	char line[512];
 	struct text text;
 
 	turn_off();
 	if (atomic_flag_test_and_set(&disabled))
 		return;
+	if (header) {
+		header->stopped = clock_pair();
+		__atomic_store_n(&header->stop_reason, TRACE_STOP_RING, __ATOMIC_RELEASE);
+	}
 	text_init(&text, line, sizeof(line));
 	text_add(&text, why);
 	text_add(&text, ": recording stops, the program runs on");

@@ -107,7 +107,7 @@ struct trace_header {
 /* Why recording stopped for good although the process went on. */
 enum trace_stop {
 	TRACE_STOP_NONE = 0,
-	TRACE_STOP_RING = 1, /* no memory or disk space for another thread's ring */
+	TRACE_STOP_RING = 1, /* no memory for another thread's ring */
 };
 
 /* Reasons why a recording may be incomplete, in trace_header.flags. */

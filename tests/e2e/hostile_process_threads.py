@@ -66,12 +66,25 @@ def short(bench, count=10000):
     return f"{os.path.getsize(trace)} bytes of trace"
 
 
+def starved(bench):
+    """No memory for another thread's ring: recording stops, and the report says when and why."""
+    told, trace = program(bench, "starved", 1000)
+    report = bench.read(trace)
+    compare(report, told, ("threadstorm",), totals=False)
+    stopped = report["process"]["stopped"]
+    check(stopped and 0 < stopped["time_s"] <= report["totals"]["duration_s"] + 1, f"{stopped}")
+    check("ring" in stopped["why"], f"{stopped}")
+    text = bench.run([bench.report_tool, trace]).stdout.decode()
+    check("Recording stopped at " in text, f"the text does not say it: {text[:500]}")
+
+
 CASES = {
     "threads.timers": lambda b: timers(b, "timers"),
     "threads.timers_and_jumps": lambda b: timers(b, "jumps"),
     "threads.cancelled": lambda b: cancelled(b, "deferred"),
     "threads.cancelled_anywhere": lambda b: cancelled(b, "async"),
     "threads.ended_by_handler": lambda b: cancelled(b, "handler"),
+    "threads.starved": starved,
     "threads.10000_short": short,
     "threads.2000_live": lambda b: own_truth(b, "live", 2000) and None,
 }

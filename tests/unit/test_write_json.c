@@ -35,7 +35,7 @@ START_TEST(test_exact)
 	    "  \"schema\": \"memprof-report/1\",\n"
 	    "  \"process\": {\"pid\":4242,\"exe\":\"/usr/lib/server/dbserve\",\"cmdline\":"
 	    "\"dbserve --port 80 '/srv/my data'\",\"host\":\"db1.example.org\",\"threads\":2,"
-	    "\"end\":\"exit\",\"end_status\":0,\"start_realtime_ns\":0},\n"
+	    "\"end\":\"exit\",\"end_status\":0,\"stopped\":null,\"start_realtime_ns\":0},\n"
 	    "  \"totals\": {\n"
 	    "    \"allocations\": 120113,\n"
 	    "    \"frees\": 120001,\n"

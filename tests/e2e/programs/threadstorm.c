@@ -10,12 +10,15 @@
  *   handler N    N threads whose handler ends them by pthread_exit, anywhere
  *   short N      N threads, 8 at a time, whose destructors free what they made
  *   live N       N threads that live all at once
+ *   starved N    N blocks; then a thread begins where nothing more can be mapped, and N more
  */
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -284,13 +287,55 @@ static void run_live(void)
 		pthread_join(threads[i], NULL);
 }
 
+/* Small enough for what the heap has in hand. */
+static void *live_starved(void *unused)
+{
+	for (int i = 0; i < 10; i++)
+		free(malloc(20));
+	return unused;
+}
+
+static rlim_t mapped_now(void)
+{
+	char text[64] = "";
+	int fd = open("/proc/self/statm", O_RDONLY);
+
+	TRUTH_REQUIRE(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return strtoul(text, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+static void run_starved(void)
+{
+	struct rlimit limit, all;
+	pthread_attr_t own_stack;
+	pthread_t thread;
+	void *stack =
+	    mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	TRUTH_REQUIRE(stack != MAP_FAILED);
+	pthread_attr_init(&own_stack);
+	pthread_attr_setstack(&own_stack, stack, 1 << 20);
+	for (unsigned long i = 0; i < count; i++)
+		truth_malloc(30);
+	getrlimit(RLIMIT_AS, &all);
+	limit = (struct rlimit){mapped_now(), all.rlim_max};
+	setrlimit(RLIMIT_AS, &limit);
+	TRUTH_REQUIRE(!pthread_create(&thread, &own_stack, live_starved, NULL));
+	pthread_join(thread, NULL);
+	setrlimit(RLIMIT_AS, &all);
+	for (unsigned long i = 0; i < count; i++)
+		malloc(30);
+	truth_add(&sums, &truth);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 } ways[] = {
     {"timers", run_timers}, {"jumps", run_jumps},     {"deferred", run_deferred},
     {"async", run_async},   {"handler", run_handler}, {"short", run_short},
-    {"live", run_live},
+    {"live", run_live},	    {"starved", run_starved},
 };
 
 int main(int argc, char **argv)
