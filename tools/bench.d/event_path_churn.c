@@ -1,4 +1,4 @@
-#include "churn.h"
+#include "event_path_churn.h"
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 /* A churn of 1,000 live blocks of random sizes from a few dozen stacks, by whichever allocator. */
-#ifndef CHURN_H
-#define CHURN_H
+#ifndef EVENT_PATH_CHURN_H
+#define EVENT_PATH_CHURN_H
 
 #include <stddef.h>
 

@@ -2,9 +2,9 @@
  * Where a malloc/free pair's nanoseconds go: hooks built up step by step from an empty one, each
  * run on the same churn of blocks, the steps taking turns.
  *
- *     event_path_bench [-d DEPTH] [-n PAIRS] [-r ROUNDS] [-t]     nanoseconds, medians
- *     event_path_bench -i [...]      instructions as well, counted by valgrind's callgrind
- *     event_path_bench -s STEP       that step alone, once
+ *     event_path [-d DEPTH] [-n PAIRS] [-r ROUNDS] [-t]     nanoseconds, medians
+ *     event_path -i [...]      instructions as well, counted by valgrind's callgrind
+ *     event_path -s STEP       that step alone, once
  *
  * -t: as where other threads have events as well: with fenced stamps and fine times.
  */
@@ -15,9 +15,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "churn.h"
 #include "clock.h"
 #include "encode.h"
+#include "event_path_churn.h"
 #include "interpose.h"
 #include "options.h"
 #include "sole.h"
@@ -312,7 +312,7 @@ int main(int argc, char **argv)
 	}
 	if (pairs < 1 || depth < 0 || rounds < 1 || rounds > ROUNDS_MAX || step >= STEPS)
 		return 2;
-	setenv("MEMPROF_OUT", "/dev/shm/event_path_bench.bin", 0);
+	setenv("MEMPROF_OUT", "/dev/shm/event_path.bin", 0);
 	setenv("MEMPROF_QUIET", "1", 0);
 	start(threaded);
 	if (step >= 0) {
