@@ -96,7 +96,8 @@ static void find_static_sanitizer(int fd, const struct dynamic *dynamic, uint64_
 	uint64_t bytes = dynamic_value(dynamic, DT_STRSZ);
 	char *piece = malloc(STRINGS_BYTES);
 	for (uint64_t at = 0; piece && at < bytes && !*look->sanitizer; at += STRINGS_BYTES - 64) {
-		ssize_t got = pread(fd, piece, STRINGS_BYTES, (off_t)(strings + at));
+		size_t wanted = bytes - at < STRINGS_BYTES ? bytes - at : STRINGS_BYTES;
+		ssize_t got = pread(fd, piece, wanted, (off_t)(strings + at));
 		for (size_t i = 0; got > 0 && i < sizeof(known) / sizeof(known[0]); i++)
 			if (memmem(piece, (size_t)got, known[i].symbol,
 				   strlen(known[i].symbol + 1) + 2))

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,12 +66,14 @@ static void print_next_command(const char *self, const char *trace)
 	    say_quoted(trace, quoted_trace, sizeof(quoted_trace)));
 }
 
-static void tell_killed(const char *self, const char *name, const struct child *child,
-			const struct run_trace *trace)
+/* For a program killed, or one that ended by a system call of its own, past libc: Go's do. */
+static void tell_not_told(const char *self, const char *name, const struct child *child,
+			  const struct run_trace *trace)
 {
 	int signal = WTERMSIG(child->status);
-	say("%s (pid %ld) was killed by signal %d, %s%s", name, (long)child->pid, signal,
-	    strsignal(signal), WCOREDUMP(child->status) ? " (core dumped)" : "");
+	if (WIFSIGNALED(child->status))
+		say("%s (pid %ld) was killed by signal %d, %s%s", name, (long)child->pid, signal,
+		    strsignal(signal), WCOREDUMP(child->status) ? " (core dumped)" : "");
 	say("all it had done is in %s (%.1f MB)", trace->path, (double)trace->bytes / 1e6);
 	print_next_command(self, trace->path);
 }
@@ -107,17 +110,17 @@ static void after_run(const char *self, const char *name, const struct options *
 		tell_no_trace(name, options);
 		return;
 	}
-	if (!WIFSIGNALED(child->status) || trace.end != TRACE_END_NONE) {
-		if (!options->quiet && !(trace.flags & TRACE_FLAG_SAID))
-			tell_ended(self, &trace);
-		return;
-	}
-	int error = run_trace_mark_signal(&trace, child, WTERMSIG(child->status));
+	bool known = trace.end != TRACE_END_NONE;
+	int error = known ? 0 : run_trace_mark_end(&trace, child);
 	if (error)
 		say("%s: cannot write down how the program ended: %s", trace.path,
 		    strerror(-error));
-	if (!options->quiet)
-		tell_killed(self, name, child, &trace);
+	if (options->quiet)
+		return;
+	if (!known)
+		tell_not_told(self, name, child, &trace);
+	else if (!(trace.flags & TRACE_FLAG_SAID))
+		tell_ended(self, &trace);
 }
 
 static int run_program(const char *self, char **argv, const struct options *options)

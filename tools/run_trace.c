@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -220,7 +221,7 @@ static struct trace_clock clock_now(const struct trace_header *header)
 	return clock;
 }
 
-int run_trace_mark_signal(const struct run_trace *trace, const struct child *child, int signal)
+int run_trace_mark_end(const struct run_trace *trace, const struct child *child)
 {
 	struct trace_header header;
 	struct stat status;
@@ -235,7 +236,11 @@ int run_trace_mark_signal(const struct run_trace *trace, const struct child *chi
 			uint32_t end;
 			int32_t status;
 			struct trace_clock clock;
-		} end = {TRACE_END_SIGNAL, signal, clock_now(&header)};
+		} end = {TRACE_END_EXIT, WEXITSTATUS(child->status), clock_now(&header)};
+		if (WIFSIGNALED(child->status)) {
+			end.end = TRACE_END_SIGNAL;
+			end.status = WTERMSIG(child->status);
+		}
 		_Static_assert(sizeof(end) == 24, "as in struct trace_header");
 		if (pwrite(fd, &end, sizeof(end), offsetof(struct trace_header, end)) !=
 		    (ssize_t)sizeof(end))

@@ -35,9 +35,9 @@ struct run_trace {
 bool run_trace_find(const char *pattern, const struct child *child, struct run_trace *found);
 
 /*
- * Writes into the trace that its process has just died by `signal`, unless it holds an end already.
- * Returns 0 or -errno.
+ * Writes into the trace how its process has just ended, by a signal or by a system call of its own
+ * with a status, unless it holds an end already. Returns 0 or -errno.
  */
-int run_trace_mark_signal(const struct run_trace *trace, const struct child *child, int signal);
+int run_trace_mark_end(const struct run_trace *trace, const struct child *child);
 
 #endif

@@ -117,6 +117,19 @@ class Launcher(unittest.TestCase):
         self.assertIn(ends.get(os.path.basename(os.path.realpath("/bin/sh"))[:2]),
                       (END_EXEC, None), ends)
 
+    def test_end_past_libc_is_written_down(self):
+        program = self.compile("past", """
+            #include <stdlib.h>
+            #include <sys/syscall.h>
+            #include <unistd.h>
+            int main(void) { return malloc(10) ? (int)syscall(SYS_exit_group, 9) : 1; }""")
+        process = self.run_it("run", program)
+        self.assertEqual(process.returncode, 9, process.err)
+        header = trace_header(self.traces()[0])
+        self.assertEqual((header["end"], header["end_status"]), (END_EXIT, 9))
+        self.assertIn("memprof-report ", process.err)
+        self.assertNotIn("killed", process.err)
+
     def test_next_command_is_quoted_for_the_shell(self):
         process = self.run_it("run", "-o", "it's a trace.bin", "sh", "-c", "kill -9 $$")
         self.assertIn("memprof-report 'it'\\''s a trace.bin'\n", process.err)
