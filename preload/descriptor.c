@@ -80,12 +80,12 @@ void descriptor_forked(void)
 	atomic_flag_clear_explicit(&raising, memory_order_release);
 }
 
-static bool are_same(int a, int b)
+static bool still_shows(int fd, const struct stat *file)
 {
-	struct stat one, other;
+	struct stat now;
 
-	return SYS2(fstat, a, &one) == 0 && SYS2(fstat, b, &other) == 0 &&
-	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+	return SYS2(fstat, fd, &now) == 0 && now.st_dev == file->st_dev &&
+	       now.st_ino == file->st_ino;
 }
 
 static long duplicate(int fd, long from)
@@ -114,8 +114,11 @@ static long find_number(int fd, const struct room *room)
  */
 static int move_up(int fd, const struct room *room)
 {
-	long up = find_number(fd, room);
+	struct stat file = {0};
+	long up;
 
+	SYS2(fstat, fd, &file);
+	up = find_number(fd, room);
 	if (up < 0 && fd > 2)
 		return fd;
 	if (up >= 0 && up < 3) {
@@ -125,7 +128,7 @@ static int move_up(int fd, const struct room *room)
 	if (up < 0)
 		up = duplicate(fd, 3);
 	/* Another thread may close all it does not know, and use the number anew. */
-	if (up < 0 || are_same(fd, (int)up))
+	if (still_shows(fd, &file))
 		SYS1(close, fd);
 	return (int)up;
 }
@@ -169,8 +172,11 @@ int descriptor_adopt(struct descriptor *descriptor, int fd)
 int descriptor_readopt(struct descriptor *descriptor, int fd)
 {
 	int stale = atomic_load_explicit(&descriptor->number, memory_order_relaxed);
+	struct stat status;
 
-	if (!is_same(descriptor, fd)) {
+	if (SYS2(fstat, fd, &status) < 0)
+		return -EBADF;
+	if (status.st_dev != descriptor->device || status.st_ino != descriptor->inode) {
 		SYS1(close, fd);
 		return -ESTALE;
 	}

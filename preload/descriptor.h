@@ -37,7 +37,7 @@ int descriptor_adopt(struct descriptor *descriptor, int fd);
 
 /*
  * Takes over `fd` if it is the file remembered, and no other thread has done so meanwhile. Closes
- * it if not; -ESTALE when it is another file.
+ * it if not; -ESTALE when it is another file, -EBADF when the program has closed it already.
  */
 int descriptor_readopt(struct descriptor *descriptor, int fd);
 

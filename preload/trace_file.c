@@ -294,7 +294,7 @@ static uint64_t hash_pieces(const struct iovec *pieces, unsigned count)
  * Between our asking for the descriptor and our using it the program may close it: then it is
  * opened again, but not for ever.
  */
-#define TRIES_MAX 8
+#define TRIES_MAX 100
 
 static int write_pieces(struct iovec *pieces, unsigned count, uint64_t *offset)
 {

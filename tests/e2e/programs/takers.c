@@ -67,17 +67,28 @@ static int shows(int fd)
 	return strncmp(target, where, strlen(where)) == 0;
 }
 
-static int count_them(int close_them)
+/* How many there are; with `find_one` the highest, or 0. */
+static int count_them(int find_one)
 {
 	int count = 0;
 
-	for (int fd = 3; fd < 1400; fd++)
-		if (shows(fd)) {
+	for (int fd = 1400; fd >= 3; fd--)
+		if (fcntl(fd, F_GETFD) != -1 && shows(fd)) {
 			count++;
-			if (close_them)
-				close(fd);
+			if (find_one)
+				return fd;
 		}
 	return count;
+}
+
+/* The number they will have again, until there are two of them: then one too many stays. */
+static void close_often(int fd)
+{
+	for (int i = 0; fd && i < 500; i++) {
+		close(fd);
+		for (volatile int pause = 0; pause < 20000; pause++)
+			continue;
+	}
 }
 
 int main(int argc, char **argv)
@@ -100,7 +111,7 @@ int main(int argc, char **argv)
 		if (own >= 0)
 			take_all(own);
 		else
-			count_them(1);
+			close_often(count_them(1));
 	}
 	atomic_store(&over, 1);
 	for (int i = 0; i < WORKERS; i++) {
