@@ -24,6 +24,11 @@ int oom_is_fatal(size_t bytes)
 	return depth != 0 && bytes < BYTES_EXPECTED;
 }
 
+#ifdef OOM_NO_LIMIT
+void oom_limit(void)
+{
+}
+#else
 void oom_limit(void)
 {
 	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
@@ -38,3 +43,4 @@ void oom_limit(void)
 	limit.rlim_cur = bytes;
 	setrlimit(RLIMIT_DATA, &limit);
 }
+#endif

@@ -260,6 +260,11 @@ static void build_damage(const struct analysis *analysis, struct profile_damage 
 		all.bad_segments += figures->unreadable_segments - 1;
 		all.lost_events += figures->unreadable_events;
 	}
+	if (figures->absurd != 0) {
+		trace_damage_add(&all, 0, "%llu blocks larger than an address space",
+				 (unsigned long long)figures->absurd);
+		all.lost_events += figures->absurd;
+	}
 	if (figures->unreadable_ring)
 		trace_damage_add(&all, 0, "unsound words in a ring");
 	if (analysis->callstacks.unresolved != 0)

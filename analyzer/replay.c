@@ -23,8 +23,9 @@
 #define PREFETCH_AHEAD	 12
 #define EARLY_RELEASES	 64
 #define OWNER(thread, f) ((uint32_t)(thread) << 3 | (f))
-#define BYTES_LARGE	 UINT32_MAX /* the origin tells how many */
-#define ADDRESS_ZERO	 UINT64_MAX /* stands for a block at 0, which no release means */
+#define BYTES_LARGE	 UINT32_MAX	     /* the origin tells how many */
+#define BLOCK_BYTES_MAX	 (UINT64_C(1) << 48) /* what a program can address; sums must not wrap */
+#define ADDRESS_ZERO	 UINT64_MAX	     /* stands for a block at 0, which no release means */
 
 struct early_release {
 	uint64_t tick;
@@ -248,8 +249,13 @@ static inline int acquire(struct replay *replay, const struct event *event, cons
 			  uint64_t limit, uint32_t thread)
 {
 	uint32_t number;
-	int rc = origin_of(replay, event, OWNER(thread, event_family[event->kind]), &number);
+	int rc;
 
+	if (__builtin_expect(event->bytes > BLOCK_BYTES_MAX, 0)) {
+		replay->figures->absurd++;
+		return 1;
+	}
+	rc = origin_of(replay, event, OWNER(thread, event_family[event->kind]), &number);
 	if (__builtin_expect(rc != 0, 0))
 		return rc;
 	if (is_temporary(event, end, limit) && replay->early_count == 0 &&
@@ -282,6 +288,10 @@ static int apply_other(struct replay *replay, const struct event *event)
 				      [EVENT_SAMPLE] = REPLAY_SAMPLE};
 	uint32_t site = 0;
 
+	if (event->op == EVENT_MAP && event->bytes > BLOCK_BYTES_MAX) {
+		replay->figures->absurd++;
+		return 1;
+	}
 	replay->batch_others = true;
 	if (event->op == EVENT_MAP || event->op == EVENT_FAILED) {
 		int rc = callstack_site(replay->callstacks, event->stack, &site);

@@ -69,6 +69,7 @@ struct replay_figures {
 	uint64_t unreadable_segments;
 	uint64_t unreadable_events; /* known to be in them */
 	bool unreadable_ring;	    /* a ring's words end in something that is no event */
+	uint64_t absurd;	    /* acquisitions of more than an address space holds: left out */
 };
 
 /* Runs the whole trace. `callstacks` gets the sites numbered. Returns 0 or -errno. */

@@ -487,6 +487,39 @@ def content(bench):
                 check(part not in image, f"{part!r} is in the trace (compress={compress})")
 
 
+# ---- sanitizers ----
+
+SANITIZED = {"memprof-report": "report_sanitized", "memprof-plot": "plot_sanitized"}
+
+
+def sanitized(bench):
+    """The commands built with ASan, UBSan and LSan say the same of recorded traces, whole, killed
+    and cut ones, in every format."""
+    traces = [small_trace(bench)]
+    for program, *arguments in (("mix", "3000"), ("threads", "2"), ("templates",), ("news",),
+                                ("exceptions",), ("loads",), ("forks",)):
+        traces += bench.record([bench.program(program), *arguments]).traces[:1]
+    with open(traces[1], "rb") as file:
+        image = file.read()
+    for cut in (len(image) // 3, len(image) - 5000):
+        traces.append(os.path.join(bench.work, f"cut{cut}"))
+        with open(traces[-1], "wb") as file:
+            file.write(image[:cut])
+    runs = 0
+    for trace in traces:
+        for name in COMMANDS:
+            plain = tool(bench, name, "-n", "20")
+            twin = [os.path.join(bench.build, "tests", SANITIZED[os.path.basename(plain[0])]),
+                    *plain[1:]]
+            want, got = bench.run([*plain, trace]), bench.run([*twin, trace])
+            message = got.stderr.decode(errors="replace")
+            equal(f"{name} {trace}: {message[:2000]}: status", got.status, want.status)
+            check(want.status in (0, 1), f"{trace}: {want.stderr}")
+            check(got.stdout == want.stdout, f"{name} {trace}: another output")
+            runs += 1
+    return f"{len(traces)} traces, {runs} runs"
+
+
 CASES = {
     **{f"reader.alloc_fail.{name}": lambda bench, name=name: alloc_fail(bench, name, "--no-symbols")
        for name in COMMANDS if name != "csv"},
@@ -502,6 +535,7 @@ CASES = {
     "reader.files.full_disk": truncated_output,
     "reader.secrets.confidential": confidential,
     "reader.secrets.content": content,
+    "reader.sanitized": sanitized,
     "reader.names.all": names,
     "reader.names.messages": messages,
 }

@@ -25,6 +25,14 @@ if(CMAKE_C_COMPILER_ID MATCHES "Clang")
 	set_target_properties(fuzz_report PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 endif()
 
+# The commands themselves with sanitizers (case reader.sanitized).
+foreach(command report plot)
+	add_executable(${command}_sanitized ${PROJECT_SOURCE_DIR}/analyzer/${command}_main.c)
+	target_link_libraries(${command}_sanitized PRIVATE analyzer_sanitized)
+	set_target_properties(${command}_sanitized PROPERTIES
+		RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+endforeach()
+
 # Writes long traces, to measure reading with.
 add_executable(big_trace EXCLUDE_FROM_ALL ${FUZZ}/big_trace.c)
 target_link_libraries(big_trace PRIVATE test_support)

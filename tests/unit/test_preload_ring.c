@@ -108,7 +108,7 @@ static int owner_done;
 static void read_along(void)
 {
 	const struct trace_ring *control = ring.control;
-	static uint64_t copy[RING_WORDS];
+	uint64_t copy[RING_WORDS];
 	uint64_t good = 0, last_head = 0;
 
 	while (!__atomic_load_n(&owner_done, __ATOMIC_ACQUIRE) || !good) {
@@ -160,7 +160,7 @@ static void own_or_read(unsigned number)
 
 START_TEST(reader_beside_owner)
 {
-	support_threads(2, own_or_read);
+	support_threads(4, own_or_read); /* one owns, three read */
 }
 END_TEST
 

@@ -258,6 +258,32 @@ START_TEST(a_lost_free_is_a_loss)
 }
 END_TEST
 
+/* Sums would wrap, and the peak be no peak (found by fuzzing). */
+START_TEST(absurd_sizes_are_damage)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t ring = trace_builder_ring(builder, 0, 1024);
+	uint64_t map[] = {4 << 8 | TRACE_EVENT_MMAP, 0x80000, UINT64_MAX - 5, 0};
+	struct profile *profile;
+
+	trace_builder_acquire(builder, ring, 1, TRACE_EVENT_MALLOC, 0x40, UINT64_MAX - 1, 0);
+	trace_builder_acquire(builder, ring, 2, TRACE_EVENT_MALLOC, 0x80, 300, 0);
+	trace_builder_realloc(builder, ring, 3, 3, 0x80, 0xa0, UINT64_C(1) << 63, 0);
+	trace_builder_words(builder, ring, map, 4);
+	trace_builder_acquire(builder, ring, 5, TRACE_EVENT_MALLOC, 0xc0, UINT64_C(1) << 48, 0);
+	trace_builder_release(builder, ring, 6, TRACE_EVENT_FREE, 0xc0);
+	profile = load(builder, &plain);
+	assert_sums(profile);
+	ck_assert_uint_eq(profile->totals.allocations, 2);
+	ck_assert_uint_eq(profile->totals.peak_bytes, UINT64_C(1) << 48);
+	ck_assert_uint_eq(profile->totals.live_bytes_end, 0);
+	ck_assert_uint_eq(profile->totals.maps, 0);
+	ck_assert_uint_eq(profile->damage.lost_events, 3);
+	ck_assert_str_eq(profile->damage.first, "3 blocks larger than an address space");
+	profile_free(profile);
+}
+END_TEST
+
 START_TEST(maps_are_apart)
 {
 	struct trace_builder *builder = trace_builder_new();
@@ -808,6 +834,7 @@ int main(void)
 	tcase_add_test(tcase, temporary_needs_same_thread_and_nothing_between);
 	tcase_add_test(tcase, families_are_told_apart);
 	tcase_add_test(tcase, a_lost_free_is_a_loss);
+	tcase_add_test(tcase, absurd_sizes_are_damage);
 	tcase_add_test(tcase, maps_are_apart);
 	tcase_add_test(tcase, equal_looks_are_one_site);
 	tcase_add_test(tcase, the_recorder_is_not_in_stacks);
