@@ -143,10 +143,16 @@ static void load(const char *path)
 	TRUTH_REQUIRE(dlclose(library) == 0);
 }
 
+/* Numbers of processes come again in a long soak. */
 static void have_child(const char *directory)
 {
-	pid_t child = fork();
+	static unsigned number;
+	char name[32];
+	pid_t child;
 	int status;
+
+	snprintf(name, sizeof(name), "child%u", number++);
+	child = fork();
 
 	if (child == 0) {
 		void *kept;
@@ -154,7 +160,7 @@ static void have_child(const char *directory)
 		memset(&truth, 0, sizeof(truth));
 		kept = truth_malloc(70);
 		truth_free(truth_malloc(80), 80);
-		truth_save(directory, "child", &truth);
+		truth_save(directory, name, &truth);
 		_exit(kept ? 0 : 1);
 	}
 	TRUTH_REQUIRE(child > 0);
