@@ -85,8 +85,10 @@ void event_buffers_fini(struct event_buffers *buffers)
 {
 	free(buffers->payload);
 	free(buffers->columns);
-	free(buffers->tables);
-	buffers->shared->room += buffers->columns_capacity + buffers->tables_capacity;
+	free(buffers->addresses);
+	free(buffers->shapes);
+	buffers->shared->room +=
+	    buffers->columns_capacity + buffers->addresses_capacity + buffers->shapes_capacity;
 	*buffers = (struct event_buffers){.shared = buffers->shared};
 }
 
@@ -129,6 +131,17 @@ static int unpack(struct event_decoder *decoder, struct event_buffers *buffers,
 	return 0;
 }
 
+/* Makes room for `count` items, and where there is some already for half as many more. */
+static int reserve_items(struct event_buffers *buffers, uint8_t **buffer, size_t *capacity,
+			 size_t count, size_t item_bytes)
+{
+	size_t bytes = count * item_bytes;
+
+	if (bytes > *capacity && *capacity != 0)
+		bytes += bytes / 2;
+	return reserve_shared(buffers, buffer, capacity, bytes);
+}
+
 /* Each shape and each address took a byte at least: that bounds the tables. */
 static int make_tables(struct event_decoder *decoder, struct event_buffers *buffers,
 		       const struct trace_events *head)
@@ -141,17 +154,33 @@ static int make_tables(struct event_decoder *decoder, struct event_buffers *buff
 		shapes = head->events;
 	if (addresses > (size_t)head->events * 2)
 		addresses = (size_t)head->events * 2;
+	shapes += decoder->shape_count;
 	/* A chunk is decoded to its end before a column that ended within it is noticed. */
-	addresses += EVENT_DECODE_EVENTS;
-	rc = reserve_shared(buffers, &buffers->tables, &buffers->tables_capacity,
-			    addresses * sizeof(*decoder->addresses) +
-				shapes * sizeof(*decoder->shapes));
+	addresses += decoder->address_count + EVENT_DECODE_EVENTS;
+	rc = reserve_items(buffers, &buffers->addresses, &buffers->addresses_capacity, addresses,
+			   sizeof(*decoder->addresses));
+	if (rc == 0)
+		rc = reserve_items(buffers, &buffers->shapes, &buffers->shapes_capacity, shapes,
+				   sizeof(*decoder->shapes));
 	if (rc != 0)
 		return rc;
-	decoder->addresses = (uint64_t *)(void *)buffers->tables;
-	decoder->shapes = (struct event_shape *)(void *)(decoder->addresses + addresses);
+	decoder->addresses = (uint64_t *)(void *)buffers->addresses;
+	decoder->shapes = (struct event_shape *)(void *)buffers->shapes;
 	decoder->shape_room = (uint32_t)shapes;
 	return 0;
+}
+
+/* Takes up the group the segment says it is of. Returns false when it is not known to its end. */
+static bool join_group(struct event_decoder *decoder, const struct trace_events *head, bool sound)
+{
+	if (head->flags & TRACE_EVENTS_CONTINUES)
+		return sound && decoder->to == head->from &&
+		       decoder->address_count < TRACE_GROUP_ADDRESSES;
+	decoder->fresh = 0;
+	decoder->stack = 0;
+	decoder->shape_count = 0;
+	decoder->address_count = 0;
+	return true;
 }
 
 /* How long the present run of equal times is, and what follows it. Returns false if none can be. */
@@ -174,15 +203,17 @@ int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buff
 		       unsigned merge_shift)
 {
 	struct trace_events head;
+	bool sound = decoder->sound;
 	int rc;
 
 	decoder->records_left = 0;
+	decoder->sound = false;
 	if (bytes < sizeof(head))
 		return -EINVAL;
 	memcpy(&head, buffers->payload, sizeof(head));
 	if (head.tick_shift < merge_shift || head.tick_shift >= TICK_BITS ||
-	    head.events > TRACE_EVENTS_MAX || head.times > TRACE_TIMES_RUNS ||
-	    head.first_tick >> TICK_BITS != 0)
+	    head.events > TRACE_EVENTS_MAX || head.first_tick >> TICK_BITS != 0 ||
+	    !join_group(decoder, &head, sound))
 		return -EINVAL;
 	rc = unpack(decoder, buffers, &head, bytes - sizeof(head));
 	if (rc != 0)
@@ -193,13 +224,11 @@ int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buff
 	decoder->time = head.first_tick >> head.tick_shift;
 	decoder->step = 0;
 	decoder->same = 0;
-	decoder->runs = head.times == TRACE_TIMES_RUNS;
+	decoder->runs = (head.flags & TRACE_EVENTS_RUNS) != 0;
 	if (decoder->runs && !next_run(decoder))
 		return -EINVAL;
-	decoder->fresh = 0;
-	decoder->stack = 0;
-	decoder->shape_count = 0;
-	decoder->address_count = 0;
+	decoder->sound = true;
+	decoder->to = head.to;
 	decoder->records_left = head.events;
 	decoder->shift = head.tick_shift;
 	decoder->widen = head.tick_shift - merge_shift;
@@ -556,12 +585,14 @@ size_t event_decode_next(struct event_decoder *decoder, struct event *events, ui
 	if (!decode_others(decoder, &chunk, events)) {
 		*bad_records = decoder->records_left;
 		decoder->records_left = 0;
+		decoder->sound = false;
 		return 0;
 	}
 	decoder->records_left -= (uint32_t)chunk.n.records;
 	if (!sound) {
 		*bad_records = decoder->records_left;
 		decoder->records_left = 0;
+		decoder->sound = false;
 	}
 	if (chunk.n.events == 0)
 		return 0;

@@ -64,7 +64,9 @@ struct event_decoder {
 	uint64_t time;	/* ticks >> shift of the record before */
 	uint64_t step;	/* RUNS: by which the next record after `same` is later */
 	uint32_t same;	/* RUNS: records that still have `time` */
-	bool runs;	/* enum trace_times */
+	bool runs;	/* TRACE_EVENTS_RUNS */
+	bool sound;	/* all of the group so far: a segment can continue it */
+	uint64_t to;	/* ring position where such a one begins */
 	uint64_t fresh; /* the last fresh address */
 	uint64_t floor; /* merge ticks of the last event: the stream never goes back */
 	uint32_t stack; /* of the last definition */
@@ -91,15 +93,18 @@ struct event_buffers {
 	size_t payload_capacity;
 	uint8_t *columns;
 	size_t columns_capacity;
-	uint8_t *tables; /* addresses, then shapes */
-	size_t tables_capacity;
+	uint8_t *addresses; /* tables of the group */
+	size_t addresses_capacity;
+	uint8_t *shapes;
+	size_t shapes_capacity;
 	struct event_shared *shared; /* not owned */
 };
 
 /*
  * Begins the segment whose payload of `bytes` stands in buffers->payload (which must be
  * EVENT_DECODE_PADDING longer). Views into `buffers` live in the decoder until the next call.
- * Returns 0, -EINVAL when the payload is not sound, -ENOMEM.
+ * A segment that continues a group can be read only after the one before it, by the same decoder
+ * and buffers. Returns 0, -EINVAL when the payload is not sound, -ENOMEM.
  */
 int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buffers, size_t bytes,
 		       unsigned merge_shift);

@@ -170,7 +170,7 @@ static bool events_sound(const struct trace_reader *reader, const struct trace_e
 	if (columns > TRACE_PAYLOAD_BYTES_MAX || events->events == 0 ||
 	    events->events > TRACE_EVENTS_MAX ||
 	    events->column_bytes[TRACE_COLUMN_SHAPE] < events->events ||
-	    (events->times == TRACE_TIMES_EACH &&
+	    (!(events->flags & TRACE_EVENTS_RUNS) &&
 	     events->column_bytes[TRACE_COLUMN_TIME] < events->events) ||
 	    events->tick_shift > TRACE_TICK_SHIFT_MAX || events->from >= events->to)
 		return false;

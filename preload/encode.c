@@ -26,38 +26,48 @@
 #define ADDRESS_BITS 13
 
 /*
- * Tables are not cleared between segments: entries carry the number of the flush they were made
- * in, and are those of another segment when it differs.
- *
- * An entry of `addresses` is flush | number of the address | index of its word, or'ed.
+ * A group's numbers of addresses have 16 bits, so its segments are as many as surely do not have
+ * more. Entries of `addresses` are address | number; EMPTY is none that is put there.
  */
-#define ADDRESS_NUMBER_SHIFT 13
-#define ADDRESS_INDEX_MASK   ((1U << ADDRESS_NUMBER_SHIFT) - 1)
-#define ADDRESS_FLUSH_SHIFT  25
-#define SHAPE_FLUSH_SHIFT    46
-#define SHAPE_KIND_SHIFT     40
-#define SHAPE_LAST_MASK	     0xffffffffffULL /* aux and stack */
-#define FLUSHES_MAX	     127	     /* then the tables are cleared after all */
+#define NUMBER_BITS	  16
+#define GROUP_ADDRESSES	  (1U << NUMBER_BITS)
+#define ADDRESS_EMPTY	  UINT64_MAX
+#define ADDRESS_LIMIT	  (ADDRESS_EMPTY >> NUMBER_BITS)
+#define SHAPE_KIND_SHIFT  40
+#define SHAPE_LAST_MASK	  0xffffffffffULL /* aux and stack */
+#define GROUP_SEGMENTS	  64
+#define GROUP_NONE	  UINT64_MAX
+#define RINGS_WITH_TABLES 1024 /* the others' segments are each a group */
 
-_Static_assert(RING_WORDS <= 1 << ADDRESS_NUMBER_SHIFT, "word indices fit");
-_Static_assert(EVENTS_MAX <= 1 << (ADDRESS_FLUSH_SHIFT - ADDRESS_NUMBER_SHIFT), "numbers fit");
 _Static_assert(EVENTS_MAX <= TRACE_EVENTS_MAX, "readers take what we write");
+_Static_assert(GROUP_ADDRESSES <= TRACE_GROUP_ADDRESSES, "readers take as many");
 
 /* The last event of a shape: what its next one is compared with. */
 struct shape {
-	uint64_t key; /* flush | kind | aux | stack */
+	uint64_t key; /* kind | aux | stack; 0: none */
 	uint64_t size;
-	uint32_t code; /* number in this segment, plus 1 */
+	uint32_t code; /* number in this group, plus 1 */
+};
+
+/* What segments of one ring take over from each other. */
+struct tables {
+	uint64_t
+	    to; /* the position the group's next segment begins at; GROUP_NONE: begin another */
+	uint64_t last_fresh;
+	uint32_t segments; /* of the group */
+	uint32_t shapes;   /* in use */
+	uint32_t addresses;
+	uint32_t last_stack;
+	struct shape plain[TRACE_EVENT_KIND_MAX]; /* without a stack: by kind */
+	struct shape pairs[1 << SHAPE_BITS][2];
+	uint64_t slots[1 << ADDRESS_BITS];
 };
 
 /* Virtual sizes are those of the worst ring; what is touched follows from what is encoded. */
 struct codec {
 	ZSTD_CCtx *zstd;
-	uint32_t flush;				  /* 1 .. FLUSHES_MAX */
-	uint8_t *ends[TRACE_COLUMNS];		  /* of the columns */
-	struct shape plain[TRACE_EVENT_KIND_MAX]; /* without a stack: by kind */
-	struct shape shapes[1 << SHAPE_BITS][2];
-	uint32_t addresses[1 << ADDRESS_BITS];
+	uint8_t *ends[TRACE_COLUMNS];		   /* of the columns */
+	struct tables own;			   /* for rings that have none */
 	uint8_t space[TRACE_COLUMNS][COLUMN_ROOM]; /* the columns */
 	uint8_t joined[TRACE_COLUMNS * COLUMN_ROOM];
 	uint8_t packed[TRACE_COLUMNS * COLUMN_ROOM + ZSTD_ROOM];
@@ -66,6 +76,10 @@ struct codec {
 
 /* One that is always there: under a tight RLIMIT_AS nothing can be mapped any more. */
 static struct codec first_codec;
+
+/* Each is its ring's owner's alone, or that of the owner's heir. The first is always there, too. */
+static struct tables first_tables = {.to = GROUP_NONE};
+static _Atomic(struct tables *) ring_tables[RINGS_WITH_TABLES] = {&first_tables};
 
 /* Idle codecs: taken by exchange, put back where a slot is empty. */
 static _Atomic(struct codec *) pool[POOL_SLOTS] = {&first_codec};
@@ -147,8 +161,53 @@ void encode_forked(void)
 		atomic_store_explicit(&pool[i], NULL, memory_order_relaxed);
 	/* Whoever had it is not here; a flush left half-way begins its state afresh. */
 	first_codec.zstd = NULL;
-	first_codec.flush = FLUSHES_MAX; /* clears its tables before they are used */
+	for (unsigned i = 0; i < RINGS_WITH_TABLES; i++)
+		encode_forget(i);
 	atomic_store_explicit(&pool[0], &first_codec, memory_order_relaxed);
+}
+
+void encode_forget(uint32_t ring)
+{
+	struct tables *of_ring =
+	    ring < RINGS_WITH_TABLES
+		? atomic_load_explicit(&ring_tables[ring], memory_order_relaxed)
+		: NULL;
+
+	if (of_ring)
+		of_ring->to = GROUP_NONE;
+}
+
+/* The tables of the ring the segment is of; without any, those of the codec, as new. */
+static struct tables *tables_of(struct codec *codec, uint32_t ring)
+{
+	struct tables *of_ring = NULL;
+
+	if (ring < RINGS_WITH_TABLES) {
+		of_ring = atomic_load_explicit(&ring_tables[ring], memory_order_relaxed);
+		if (!of_ring) {
+			of_ring = pages_map(sizeof(*of_ring));
+			if (of_ring)
+				of_ring->to = GROUP_NONE;
+			atomic_store_explicit(&ring_tables[ring], of_ring, memory_order_relaxed);
+		}
+	}
+	if (!of_ring) {
+		of_ring = &codec->own;
+		of_ring->to = GROUP_NONE;
+	}
+	return of_ring;
+}
+
+/* Whether the segment goes on with its ring's group; if not the tables are empty again. */
+static bool go_on(struct tables *tables, const struct trace_events *head)
+{
+	if (head->from == tables->to && head->from < head->to &&
+	    tables->segments < GROUP_SEGMENTS &&
+	    tables->addresses + 2 * EVENTS_MAX <= GROUP_ADDRESSES)
+		return true;
+	memset(tables, 0, offsetof(struct tables, slots));
+	memset(tables->slots, 0xff, sizeof(tables->slots));
+	return false;
 }
 
 #define INLINE static inline __attribute__((always_inline))
@@ -228,16 +287,14 @@ INLINE uint64_t zigzag(int64_t value)
  * what is not inlined, so that its fields are registers.
  */
 struct encoder {
-	struct codec *codec;
+	struct tables *tables;
 	const uint64_t *ring;
 	uint8_t *shape, *time, *address, *size, *definition, *fresh, *extra;
 	uint8_t *address_low, *size_low;
-	uint64_t shape_flush; /* as keys of shapes have it */
 	uint64_t last_fresh;
 	uint32_t last_stack;
 	uint32_t shapes;
-	uint32_t flush;	    /* as entries of codec->addresses have it */
-	uint32_t addresses; /* flush | number of the next */
+	uint32_t addresses; /* number of the next */
 };
 
 INLINE void put_fresh(struct encoder *encoder, uint64_t address)
@@ -261,20 +318,20 @@ INLINE void put_address(struct encoder *encoder, size_t index)
 {
 	uint64_t address = encoder->ring[index];
 	size_t hash = (address >> 4) * 0x9e3779b97f4a7c15U >> (64 - ADDRESS_BITS);
-	uint32_t *slot = &encoder->codec->addresses[hash];
-	uint32_t found = *slot;
+	uint64_t *slot = &encoder->tables->slots[hash];
+	uint64_t entry = address << NUMBER_BITS | encoder->addresses;
+	uint64_t found = *slot;
 
-	*slot = encoder->addresses | (uint32_t)index;
-	/* Of this flush? Of another the index may lie beyond these words. */
-	if (found >= encoder->flush && encoder->ring[found & ADDRESS_INDEX_MASK] == address) {
-		found &= ~ADDRESS_INDEX_MASK;
-		put_short(&encoder->address, &encoder->address_low,
-			  (encoder->addresses - found) >> ADDRESS_NUMBER_SHIFT);
+	if (__builtin_expect((found ^ entry) >> NUMBER_BITS == 0 && address < ADDRESS_LIMIT, 1)) {
+		put_short(&encoder->address, &encoder->address_low, entry - found);
+		*slot = entry;
 	} else {
 		*encoder->address++ = 0;
 		put_fresh(encoder, address);
+		if (address < ADDRESS_LIMIT)
+			*slot = entry;
 	}
-	encoder->addresses += 1U << ADDRESS_NUMBER_SHIFT;
+	encoder->addresses++;
 }
 
 INLINE void define(struct encoder *encoder, struct shape *shape, uint64_t key, bool has_stack)
@@ -295,8 +352,8 @@ INLINE void define(struct encoder *encoder, struct shape *shape, uint64_t key, b
 /* The shape of a kind that has no stack. */
 INLINE struct shape *put_plain(struct encoder *encoder, unsigned kind)
 {
-	struct shape *shape = &encoder->codec->plain[kind];
-	uint64_t key = encoder->shape_flush | (uint64_t)kind << SHAPE_KIND_SHIFT;
+	struct shape *shape = &encoder->tables->plain[kind];
+	uint64_t key = (uint64_t)kind << SHAPE_KIND_SHIFT;
 
 	if (__builtin_expect(shape->key == key, 1))
 		encoder->shape = put_small(encoder->shape, shape->code);
@@ -308,9 +365,8 @@ INLINE struct shape *put_plain(struct encoder *encoder, unsigned kind)
 /* `last` is the word with stack and aux. */
 INLINE struct shape *put_shape(struct encoder *encoder, unsigned kind, uint64_t last)
 {
-	uint64_t key =
-	    encoder->shape_flush | (uint64_t)kind << SHAPE_KIND_SHIFT | (last & SHAPE_LAST_MASK);
-	struct shape *pair = encoder->codec->shapes[key * 0x9e3779b97f4a7c15U >> (64 - SHAPE_BITS)];
+	uint64_t key = (uint64_t)kind << SHAPE_KIND_SHIFT | (last & SHAPE_LAST_MASK);
+	struct shape *pair = encoder->tables->pairs[key * 0x9e3779b97f4a7c15U >> (64 - SHAPE_BITS)];
 
 	if (__builtin_expect(pair[0].key != key, 0)) {
 		if (pair[1].key != key) {
@@ -361,15 +417,9 @@ INLINE void put_other(struct encoder *encoder, size_t at, unsigned kind, uint64_
 		put_address(encoder, at + 1);
 }
 
-static struct encoder begin(struct codec *codec, const uint64_t *words)
+static struct encoder begin(struct codec *codec, struct tables *tables, const uint64_t *words)
 {
-	if (codec->flush++ == FLUSHES_MAX) {
-		memset(codec->plain, 0, sizeof(codec->plain));
-		memset(codec->shapes, 0, sizeof(codec->shapes));
-		memset(codec->addresses, 0, sizeof(codec->addresses));
-		codec->flush = 1;
-	}
-	return (struct encoder){.codec = codec,
+	return (struct encoder){.tables = tables,
 				.ring = words,
 				.shape = codec->space[TRACE_COLUMN_SHAPE],
 				.time = codec->space[TRACE_COLUMN_TIME],
@@ -380,14 +430,15 @@ static struct encoder begin(struct codec *codec, const uint64_t *words)
 				.extra = codec->space[TRACE_COLUMN_EXTRA],
 				.address_low = codec->space[TRACE_COLUMN_ADDRESS_LOW],
 				.size_low = codec->space[TRACE_COLUMN_SIZE_LOW],
-				.shape_flush = (uint64_t)codec->flush << SHAPE_FLUSH_SHIFT,
-				.flush = codec->flush << ADDRESS_FLUSH_SHIFT,
-				.addresses = codec->flush << ADDRESS_FLUSH_SHIFT};
+				.last_fresh = tables->last_fresh,
+				.last_stack = tables->last_stack,
+				.shapes = tables->shapes,
+				.addresses = tables->addresses};
 }
 
-static void end(const struct encoder *encoder)
+static void end(const struct encoder *encoder, uint8_t **ends)
 {
-	uint8_t **ends = encoder->codec->ends;
+	struct tables *tables = encoder->tables;
 
 	ends[TRACE_COLUMN_SHAPE] = encoder->shape;
 	ends[TRACE_COLUMN_TIME] = encoder->time;
@@ -398,6 +449,10 @@ static void end(const struct encoder *encoder)
 	ends[TRACE_COLUMN_EXTRA] = encoder->extra;
 	ends[TRACE_COLUMN_ADDRESS_LOW] = encoder->address_low;
 	ends[TRACE_COLUMN_SIZE_LOW] = encoder->size_low;
+	tables->last_fresh = encoder->last_fresh;
+	tables->last_stack = encoder->last_stack;
+	tables->shapes = encoder->shapes;
+	tables->addresses = encoder->addresses;
 }
 
 /* `time` is later than `last`, which `same` events had. */
@@ -407,10 +462,10 @@ INLINE void put_step(struct encoder *encoder, uint32_t same, uint64_t step)
 	encoder->time = put_any(encoder->time, step);
 }
 
-INLINE void fill(struct codec *codec, const uint64_t *ring, size_t count, unsigned shift, bool runs,
-		 struct trace_events *head)
+INLINE void fill(struct codec *codec, struct tables *tables, const uint64_t *ring, size_t count,
+		 unsigned shift, bool runs, struct trace_events *head)
 {
-	struct encoder encoder = begin(codec, ring);
+	struct encoder encoder = begin(codec, tables, ring);
 	uint64_t tick = count ? ring[0] >> 8 : 0;
 	uint64_t last = tick >> shift;
 	uint32_t events = 0, stepped = 0;
@@ -450,20 +505,24 @@ INLINE void fill(struct codec *codec, const uint64_t *ring, size_t count, unsign
 	}
 	head->last_tick = tick;
 	head->events = events;
-	end(&encoder);
+	end(&encoder, codec->ends);
 }
 
 /* In a coarse quantum many events have the same time, in a fine one hardly any. */
 static void fill_columns(struct codec *codec, const uint64_t *ring, size_t count, unsigned shift,
 			 struct trace_events *head)
 {
+	struct tables *tables = tables_of(codec, head->ring);
+
+	head->flags = go_on(tables, head) ? TRACE_EVENTS_CONTINUES : 0;
 	if (shift > clock_fine_shift()) {
-		head->times = TRACE_TIMES_RUNS;
-		fill(codec, ring, count, shift, true, head);
+		head->flags |= TRACE_EVENTS_RUNS;
+		fill(codec, tables, ring, count, shift, true, head);
 	} else {
-		head->times = TRACE_TIMES_EACH;
-		fill(codec, ring, count, shift, false, head);
+		fill(codec, tables, ring, count, shift, false, head);
 	}
+	tables->segments++;
+	tables->to = head->from < head->to ? head->to : GROUP_NONE;
 }
 
 /*

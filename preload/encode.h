@@ -25,11 +25,19 @@ void encode_put(struct codec *codec);
 void encode_forked(void);
 
 /*
+ * What encode_words() gave last for `ring` is not in the file: the ring's next segment must not go
+ * on from it. By the ring's owner.
+ */
+void encode_forget(uint32_t ring);
+
+/*
  * Encodes the `count` words (at most RING_WORDS) at `words`; times lose their lowest `shift` bits.
- * Fills the fields of `head` that follow from them (events, first_tick, last_tick, column_bytes,
- * compression, tick_shift) and sets `*bytes` to the length of the encoded columns, which stay the
- * codec's until its next use. Never fails: what does not compress is stored as it is. Stops before
- * words that are no event: then `events` tells.
+ * head->ring, `from` and `to` tell which group the segment goes on with (from < to; else it begins
+ * one); that ring's segments are to be encoded by one thread at a time. Fills the fields that
+ * follow from them (events, first_tick, last_tick, column_bytes, compression, flags, tick_shift,
+ * stored) and sets `*bytes` to the length of the encoded columns, which stay the codec's until its
+ * next use. Never fails: what does not compress is stored as it is. Stops before words that are no
+ * event: then `events` tells.
  */
 const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,
 			 bool compress, struct trace_events *head, size_t *bytes);

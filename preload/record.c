@@ -266,6 +266,8 @@ static void flush(struct thread *thread, bool need_room)
 	written = codec && trace_file_append(TRACE_SEGMENT_EVENTS, ring->index, pieces, 2) == 0;
 	if (codec)
 		encode_put(codec);
+	if (!written)
+		encode_forget(ring->index);
 	if (!written && !need_room && !ring->is_private)
 		return;
 	if (!written)

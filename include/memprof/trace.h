@@ -315,8 +315,8 @@ enum trace_event_kind {
 };
 
 /*
- * EVENTS payload: this, then the columns, compressed together or not. Every column begins afresh:
- * the segment decodes without any other. Columns lie one after the other in the order of
+ * EVENTS payload: this, then the columns, compressed together or not. A group of segments, at most
+ * 64 of one ring's, decodes without any other; its first begins all afresh. Columns lie one after the other in the order of
  * enum trace_column; `column_bytes` are their lengths before compression.
  *
  * "varint" is LEB128, of a number below 2^64. "zigzag" folds the sign: (n << 1) ^ (n >> 63). All
@@ -325,14 +325,14 @@ enum trace_event_kind {
  * that a varint follows.
  *
  * A *shape* is what events have in common: kind, aux and stack. Shapes are numbered from 0 in the
- * order in which the segment defines them; one may be defined twice. Addresses are numbered from 0
- * in the order in which the segment's events have them: REALLOC and REMAP first the old one (0:
+ * order in which the group defines them; one may be defined twice. Addresses are numbered from 0
+ * in the order in which the group's events have them: REALLOC and REMAP first the old one (0:
  * none), then the new one.
  */
 enum trace_column {
 	TRACE_COLUMN_SHAPE,	 /* varint an event: 0 for a new shape, taken from DEFINITION, else
 				    the shape's number plus 1 */
-	TRACE_COLUMN_TIME,	 /* by enum trace_times */
+	TRACE_COLUMN_TIME,	 /* by TRACE_EVENTS_RUNS */
 	TRACE_COLUMN_ADDRESS,	 /* short an address: how many addresses ago the same stood; 0: it
 				    is the next of FRESH */
 	TRACE_COLUMN_SIZE,	 /* ACQUIRE, REALLOC, MAP, UNMAP, REMAP, FAILED: bytes; SAMPLE:
@@ -350,14 +350,19 @@ enum trace_column {
 };
 
 /*
- * Times count from first_tick >> tick_shift. EACH: varint an event, its (tick >> tick_shift) less
- * that of the event before. RUNS: for each change varint how many events (1 at least) have had the
- * time so far, varint by how much the next is later.
+ * Times count from first_tick >> tick_shift: varint an event, its (tick >> tick_shift) less that of
+ * the event before. RUNS: for each change varint how many events (1 at least) have had the time so
+ * far, varint by how much the next is later.
+ *
+ * CONTINUES: the segment goes on with the group of the ring's segment before, whose `to` is its
+ * `from`: all that is counted or compared with what came before, but times, counts on. Numbers of
+ * addresses stay below TRACE_GROUP_ADDRESSES where a segment continues.
  */
-enum trace_times {
-	TRACE_TIMES_EACH = 0,
-	TRACE_TIMES_RUNS = 1,
+enum trace_events_flag {
+	TRACE_EVENTS_RUNS = 1,
+	TRACE_EVENTS_CONTINUES = 2,
 };
+#define TRACE_GROUP_ADDRESSES 65536
 
 /* Shorts: see above. */
 #define TRACE_SHORT_HIGH 128
@@ -394,7 +399,7 @@ struct trace_events {
 	char name[16];
 	uint32_t column_bytes[TRACE_COLUMNS];
 	uint8_t compression; /* enum trace_compression */
-	uint8_t times;	     /* enum trace_times */
+	uint8_t flags;	     /* enum trace_events_flag */
 	uint8_t tick_shift;  /* not below the header's */
 	/* With compression: bit N - 1 for each column N that follows as it is, in order, after what
 	 * the others were compressed to; SHAPE is among these. */

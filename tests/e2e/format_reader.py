@@ -110,10 +110,11 @@ def next_address(addresses, column, low, fresh):
     return addresses[-1]
 
 
-def column_events(data, at, payload):
-    """The events of an EVENTS segment, as dicts, with the ticks widened again."""
+def column_events(data, at, payload, group):
+    """The events of an EVENTS segment, as dicts, with the ticks widened again. `group` is what the
+    ring's segment before left, and takes what the next one may need."""
     fields = struct.unpack_from("=4I3Q2Q2QQ16s9I4B", data, at)
-    count, first_tick, (compression, runs, shift, _) = fields[3], fields[7], fields[-4:]
+    count, first_tick, (compression, flags, shift, _) = fields[3], fields[7], fields[-4:]
     if compression:
         sys.exit("format_reader: record with --compress=none")
     place, columns = at + 136, []
@@ -123,8 +124,11 @@ def column_events(data, at, payload):
     assert place == at + payload, "columns fill the payload"
     assert count <= 65536
     shape_column, time, address, size, definition, fresh, extra, address_low, size_low = columns
-    clock = times(time, first_tick >> shift, runs)
-    shapes, addresses = [], []
+    clock = times(time, first_tick >> shift, flags & 1)
+    if not flags & 2:
+        group.update(shapes=[], addresses=[], stack=0, fresh=0)
+    shapes, addresses = group["shapes"], group["addresses"]
+    definition.last, fresh.last = group["stack"], group["fresh"]
     for _ in range(count):
         number = shape_column.varint()
         if number == 0:
@@ -146,6 +150,7 @@ def column_events(data, at, payload):
         elif name != "SAMPLE":
             event["address"] = next_address(addresses, address, address_low, fresh)
         yield event
+    group.update(stack=definition.last, fresh=fresh.last)
     assert all(column.at == len(column.data) for column in columns), "columns are used up"
 
 
@@ -186,10 +191,10 @@ def read_events(data):
             assert data[at + 64 + 134] >= shift
             flushes.setdefault(ring, []).append((start, end, at + 64, payload))
     for index, (flushed, words) in rings.items():
-        position, events = 0, []
+        position, events, group = 0, [], {}
         for start, end, at, payload in sorted(flushes.get(index, [])):
             assert start == position, "no gap between flushes"
-            events += column_events(data, at, payload)
+            events += column_events(data, at, payload, group)
             position = end
         assert position >= flushed
         yield events + list(ring_events(words[position - flushed:], shift))

@@ -24,6 +24,11 @@ void encode_forked(void)
 {
 }
 
+void encode_forget(uint32_t ring)
+{
+	(void)ring;
+}
+
 const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,
 			 bool compress, struct trace_events *head, size_t *bytes)
 {

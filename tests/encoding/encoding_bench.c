@@ -82,6 +82,12 @@ static const uint64_t *next_ring(const struct dump *dump, size_t *at, size_t *co
 	return words;
 }
 
+/* The head of the segment that follows `last`, of `count` words, all of one ring. */
+static struct trace_events next_head(const struct trace_events *last, size_t count)
+{
+	return (struct trace_events){.from = last->to, .to = last->to + count};
+}
+
 struct sums {
 	uint64_t events, ns, bytes, column[TRACE_COLUMNS];
 };
@@ -90,13 +96,14 @@ static struct sums encode_all(struct codec *codec, const struct dump *dump, unsi
 			      bool compress)
 {
 	struct sums sums = {0};
+	struct trace_events head = {0};
 	const uint64_t *words;
 	size_t at = 0, count, bytes;
 
 	while ((words = next_ring(dump, &at, &count))) {
-		struct trace_events head = {0};
 		uint64_t start = clock_monotonic_ns();
 
+		head = next_head(&head, count);
 		encode_words(codec, words, count, shift, compress, &head, &bytes);
 		sums.ns += clock_monotonic_ns() - start;
 		sums.events += head.events;
@@ -112,13 +119,17 @@ static struct sums compress_all(ZSTD_CCtx *zstd, struct codec *codec, const stru
 {
 	static uint8_t packed[PACKED_MAX];
 	struct sums sums = {0};
+	struct trace_events head = {0};
 	const uint64_t *words;
 	size_t at = 0, count, bytes;
 
 	while ((words = next_ring(dump, &at, &count))) {
-		struct trace_events head = {0};
-		const void *plain = encode_words(codec, words, count, shift, false, &head, &bytes);
-		uint64_t start = clock_monotonic_ns();
+		const void *plain;
+		uint64_t start;
+
+		head = next_head(&head, count);
+		plain = encode_words(codec, words, count, shift, false, &head, &bytes);
+		start = clock_monotonic_ns();
 
 		sums.bytes += ZSTD_compress2(zstd, packed, sizeof(packed), plain, bytes);
 		sums.ns += clock_monotonic_ns() - start;

@@ -209,7 +209,7 @@ uint8_t *trace_columns_encode(const uint64_t *words, size_t count, struct trace_
 
 		if (time < before)
 			time = before;
-		if (events->times == TRACE_TIMES_EACH) {
+		if (!(events->flags & TRACE_EVENTS_RUNS)) {
 			put_varint(&columns.at[TRACE_COLUMN_TIME], time - before);
 		} else if (time != before) {
 			put_varint(&columns.at[TRACE_COLUMN_TIME], same);

@@ -291,6 +291,131 @@ START_TEST(compression)
 }
 END_TEST
 
+#define GROUP_STEPS 200
+
+/* A ring's segments one after the other, as they go into the file. */
+static struct {
+	struct trace_events head;
+	uint8_t payload[4096];
+	size_t bytes;
+	uint64_t first; /* address of its first event */
+} steps[GROUP_STEPS];
+
+/* Segment `number` of ring `ring`: its events' addresses tell them apart, and most stood before. */
+static void make_step(struct codec *codec, unsigned number, uint32_t ring, bool forget)
+{
+	struct trace_events *head = &steps[number].head;
+	const void *columns;
+	size_t bytes;
+
+	start_stream(number);
+	for (uint64_t i = 0; i < 40; i++) {
+		uint64_t *at = &words[word_count];
+
+		at[0] = (1000 * number + i) << 8 | TRACE_EVENT_MALLOC;
+		at[1] = 0x1000 + 16 * ((uint64_t)number * 7 + i);
+		at[2] = 24 + i % 3;
+		at[3] = 5 + (number + i) % 30;
+		word_count += 4;
+	}
+	steps[number].first = words[1];
+	*head = (struct trace_events){
+	    .ring = ring, .from = number * word_count, .to = (number + 1) * word_count};
+	columns = encode_words(codec, words, word_count, 4, true, head, &bytes);
+	ck_assert_uint_le(sizeof(*head) + bytes + EVENT_DECODE_PADDING, sizeof(steps[0].payload));
+	steps[number].bytes = sizeof(*head) + bytes;
+	memcpy(steps[number].payload, head, sizeof(*head));
+	memcpy(steps[number].payload + sizeof(*head), columns, bytes);
+	if (forget)
+		encode_forget(ring);
+}
+
+/* Decodes the steps but those that `lost` names; returns how many were refused. */
+static unsigned decode_steps(const bool *lost)
+{
+	struct event_shared shared = {.zstd = ZSTD_createDCtx(), .room = EVENT_SHARED_ROOM};
+	struct event_buffers buffers = {.shared = &shared};
+	struct event_decoder decoder = {0};
+	struct event events[EVENT_DECODE_EVENTS];
+	unsigned refused = 0;
+	uint32_t bad;
+
+	for (unsigned i = 0; i < GROUP_STEPS; i++) {
+		if (lost[i])
+			continue;
+		ck_assert_int_eq(event_buffers_reserve(&buffers, steps[i].bytes), 0);
+		memcpy(buffers.payload, steps[i].payload, steps[i].bytes);
+		if (event_decode_begin(&decoder, &buffers, steps[i].bytes, 4) < 0) {
+			refused++;
+			continue;
+		}
+		ck_assert_uint_eq(event_decode_next(&decoder, events, &bad), 40);
+		ck_assert_uint_eq(bad, 0);
+		for (unsigned k = 0; k < 40; k++) {
+			ck_assert_uint_eq(events[k].address, steps[i].first + 16 * k);
+			ck_assert_uint_eq(events[k].bytes, 24 + k % 3);
+			ck_assert_uint_eq(events[k].stack, 5 + (i + k) % 30);
+		}
+		ck_assert_uint_eq(event_decode_next(&decoder, events, &bad), 0);
+	}
+	event_buffers_fini(&buffers);
+	ZSTD_freeDCtx(shared.zstd);
+	ck_assert_uint_eq(shared.room, EVENT_SHARED_ROOM);
+	return refused;
+}
+
+/*
+ * Segments go on from each other, and smaller, in groups of 64; what is not in the file takes the
+ * rest of its group with it and nothing else, and is never decoded to what was not.
+ */
+START_TEST(groups)
+{
+	static const uint32_t rings[] = {0, 3, 100000};
+	struct codec *codec = encode_take();
+
+	for (size_t r = 0; r < 3; r++) {
+		bool lost[GROUP_STEPS] = {false};
+		bool grouped = rings[r] < 1000;
+
+		for (unsigned i = 0; i < GROUP_STEPS; i++)
+			make_step(codec, i, rings[r], i == 150);
+		for (unsigned i = 0; i < GROUP_STEPS; i++) {
+			bool first = i % 64 == 0 && i < 150;
+
+			first = first || i == 151;
+			ck_assert_uint_eq(steps[i].head.flags & TRACE_EVENTS_CONTINUES,
+					  first || !grouped ? 0 : TRACE_EVENTS_CONTINUES);
+		}
+		ck_assert_uint_eq(decode_steps(lost), 0);
+		lost[70] = true; /* of 64 .. 127 */
+		ck_assert_uint_eq(decode_steps(lost), grouped ? 57 : 0);
+		lost[64] = true;
+		ck_assert_uint_eq(decode_steps(lost), grouped ? 62 : 0);
+		memset(lost, 0, sizeof(lost));
+		lost[150] = true; /* it could not be written */
+		ck_assert_uint_eq(decode_steps(lost), 0);
+		memset(lost, 0, sizeof(lost));
+		steps[130].payload[sizeof(struct trace_events)] ^= 1;
+		ck_assert_uint_ge(decode_steps(lost), grouped ? 20 : 1);
+	}
+	encode_put(codec);
+}
+END_TEST
+
+/* A child that was forked has other segments than its parent's. */
+START_TEST(groups_of_a_child)
+{
+	struct codec *codec = encode_take();
+
+	make_step(codec, 0, 3, false);
+	make_step(codec, 1, 3, false);
+	ck_assert(steps[1].head.flags & TRACE_EVENTS_CONTINUES);
+	encode_forked();
+	make_step(codec, 2, 3, false);
+	ck_assert(!(steps[2].head.flags & TRACE_EVENTS_CONTINUES));
+}
+END_TEST
+
 START_TEST(nothing)
 {
 	unsigned method;
@@ -359,7 +484,7 @@ static void take_and_put(unsigned number)
 	for (int i = 0; i < 300; i++) {
 		uint64_t mine[2] = {(uint64_t)(i + 1) << 8 | TRACE_EVENT_FREE, 16 * (number + 1)};
 		struct codec *codec = encode_take();
-		struct trace_events head = {0};
+		struct trace_events head = {.ring = number};
 		size_t bytes;
 		const uint8_t *columns;
 
@@ -403,6 +528,8 @@ int main(void)
 	tcase_add_loop_test(tests, random_streams, 0, 10);
 	tcase_add_test(tests, full_of_one_kind);
 	tcase_add_test(tests, compression);
+	tcase_add_test(tests, groups);
+	tcase_add_test(tests, groups_of_a_child);
 	tcase_add_test(tests, nothing);
 	tcase_add_test(tests, head_ticks);
 	tcase_add_test(tests, words_of_kinds);
