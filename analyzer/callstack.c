@@ -1,7 +1,8 @@
 /*
- * An id is resolved by walking towards the root until a node is met that is canonical already, and
- * then interning back inwards. The file is untrusted: a cycle, a missing chunk or an uncommitted
- * word ends the walk as if the root stood there.
+ * An id is resolved by walking towards the root until a node is met that was resolved before, and
+ * then back inwards, putting the number of the return address into each word. The file is
+ * untrusted: a cycle, a missing chunk or an uncommitted word ends the walk as if the root stood
+ * there.
  */
 #include "callstack.h"
 
@@ -14,15 +15,10 @@
 
 #define ROOT		0
 #define IN_WALK		UINT32_MAX
+#define IS_SITE		(UINT32_C(1) << 31)
+#define NO_CODE		UINT32_MAX
 #define STACK_DEPTH_MAX 1024 /* greatest MEMPROF_DEPTH; bounds what chains and cycles cost */
 #define INDEX_SIZE_MIN	1024
-
-static uint64_t hash_node(uint32_t parent, uint32_t code)
-{
-	uint64_t h = ((uint64_t)parent << 32 | code) * 0x9e3779b97f4a7c15ULL;
-
-	return h ^ h >> 32;
-}
 
 static uint64_t hash_code(const struct callstack_pc *pc)
 {
@@ -35,20 +31,14 @@ int callstack_init(struct callstack_table *table, const struct trace_reader *rea
 {
 	*table = (struct callstack_table){.reader = reader,
 					  .chunk_count = trace_nodes_count(reader),
-					  .index_size = INDEX_SIZE_MIN,
-					  .code_index_size = INDEX_SIZE_MIN,
-					  .node_count = 1};
+					  .code_index_size = INDEX_SIZE_MIN};
 	/* One more than none, so that a chunk 0 for what has no chunk costs no special case. */
 	if (table->chunk_count == 0)
 		table->chunk_count = 1;
 	table->chunks = calloc(table->chunk_count, sizeof(struct callstack_chunk *));
-	table->index = calloc(table->index_size, sizeof(*table->index));
 	table->codes = calloc(1, sizeof(*table->codes));
 	table->code_index = calloc(table->code_index_size, sizeof(*table->code_index));
-	table->nodes = calloc(1, sizeof(*table->nodes));
-	table->node_site = calloc(1, sizeof(*table->node_site));
-	if (table->chunks == NULL || table->index == NULL || table->nodes == NULL ||
-	    table->codes == NULL || table->code_index == NULL || table->node_site == NULL) {
+	if (table->chunks == NULL || table->codes == NULL || table->code_index == NULL) {
 		callstack_fini(table);
 		return -ENOMEM;
 	}
@@ -60,12 +50,9 @@ void callstack_fini(struct callstack_table *table)
 	for (size_t i = 0; table->chunks != NULL && i < table->chunk_count; i++)
 		free(table->chunks[i]);
 	free(table->chunks);
-	free(table->index);
 	free(table->codes);
 	free(table->code_index);
-	free(table->nodes);
-	free(table->node_site);
-	free(table->site_node);
+	free(table->sites);
 	*table = (struct callstack_table){0};
 }
 
@@ -127,47 +114,6 @@ static bool node_pc(const struct trace_reader *reader, uint64_t word, struct cal
 	return true;
 }
 
-static int grow_index(struct callstack_table *table)
-{
-	size_t size = table->index_size * 2;
-	uint32_t *index = calloc(size, sizeof(*index));
-
-	if (index == NULL)
-		return -ENOMEM;
-	for (size_t n = 1; n < table->node_count; n++) {
-		const struct callstack_node *node = &table->nodes[n];
-		size_t at = hash_node(node->parent, node->code) & (size - 1);
-
-		while (index[at] != 0)
-			at = (at + 1) & (size - 1);
-		index[at] = (uint32_t)n;
-	}
-	free(table->index);
-	table->index = index;
-	table->index_size = size;
-	return 0;
-}
-
-static int grow_nodes(struct callstack_table *table)
-{
-	size_t count = table->node_count;
-	struct callstack_node *nodes;
-	uint32_t *sites;
-
-	if ((count & (count - 1)) != 0)
-		return 0;
-	nodes = reallocarray(table->nodes, count * 2, sizeof(*nodes));
-	if (nodes == NULL)
-		return -ENOMEM;
-	table->nodes = nodes;
-	sites = reallocarray(table->node_site, count * 2, sizeof(*sites));
-	if (sites == NULL)
-		return -ENOMEM;
-	memset(sites + count, 0, count * sizeof(*sites));
-	table->node_site = sites;
-	return 0;
-}
-
 static int grow_code_index(struct callstack_table *table)
 {
 	size_t size = table->code_index_size * 2;
@@ -216,32 +162,32 @@ static int intern_code(struct callstack_table *table, const struct callstack_pc 
 	return table->code_count * 2 > table->code_index_size ? grow_code_index(table) : 0;
 }
 
-/* The canonical node of (parent, pc). */
-static int intern(struct callstack_table *table, uint32_t parent, const struct callstack_pc *pc,
-		  uint32_t *out)
-{
-	size_t mask = table->index_size - 1;
-	struct callstack_node *node;
-	uint32_t code;
-	size_t at;
+/* ---- nodes ---- */
 
-	if (intern_code(table, pc, &code) != 0)
-		return -ENOMEM;
-	at = hash_node(parent, code) & mask;
-	for (; table->index[at] != 0; at = (at + 1) & mask) {
-		node = &table->nodes[table->index[at]];
-		if (node->parent == parent && node->code == code) {
-			*out = table->index[at];
-			return 0;
-		}
-	}
-	if (grow_nodes(table) != 0)
-		return -ENOMEM;
-	*out = (uint32_t)table->node_count++;
-	table->nodes[*out] = (struct callstack_node){
-	    .code = code, .parent = parent, .depth = table->nodes[parent].depth + 1};
-	table->index[at] = *out;
-	return table->node_count * 2 > table->index_size ? grow_index(table) : 0;
+/* A node that was resolved: its caller's node and the number of its return address. */
+static uint64_t resolved(uint32_t parent, uint32_t code)
+{
+	return (uint64_t)parent << 32 | code;
+}
+
+static struct callstack_chunk *chunk_of(const struct callstack_table *table, uint32_t id)
+{
+	return table->chunks[id / TRACE_NODES_CHUNK_WORDS];
+}
+
+static uint64_t word_of(const struct callstack_table *table, uint32_t id)
+{
+	return chunk_of(table, id)->words[id % TRACE_NODES_CHUNK_WORDS];
+}
+
+static uint32_t depth_of(const struct callstack_table *table, uint32_t id)
+{
+	uint32_t state;
+
+	if (id == ROOT)
+		return 0;
+	state = chunk_of(table, id)->state[id % TRACE_NODES_CHUNK_WORDS];
+	return state & IS_SITE ? table->sites[state & ~IS_SITE].depth : state - 1;
 }
 
 /* Walks from `id` outwards; ids[0..*count) get IN_WALK marks. *known is where the walk ended. */
@@ -257,13 +203,13 @@ static int walk_out(struct callstack_table *table, uint32_t id, uint32_t **ids, 
 
 		if (rc != 0)
 			return rc;
-		if (chunk == NULL || chunk->words[slot] == 0 || *count >= STACK_DEPTH_MAX ||
-		    chunk->canonical[slot] == IN_WALK) {
-			table->unresolved++;
+		if (chunk != NULL && chunk->state[slot] != 0 && chunk->state[slot] != IN_WALK) {
+			*known = id;
 			return 0;
 		}
-		if (chunk->canonical[slot] != 0) {
-			*known = chunk->canonical[slot] - 1;
+		if (chunk == NULL || chunk->words[slot] == 0 || *count >= STACK_DEPTH_MAX ||
+		    chunk->state[slot] == IN_WALK) {
+			table->unresolved++;
 			return 0;
 		}
 		larger = *ids;
@@ -273,31 +219,45 @@ static int walk_out(struct callstack_table *table, uint32_t id, uint32_t **ids, 
 			return -ENOMEM;
 		*ids = larger;
 		(*ids)[(*count)++] = id;
-		chunk->canonical[slot] = IN_WALK;
+		chunk->state[slot] = IN_WALK;
 		id = TRACE_NODE_PARENT(chunk->words[slot]);
 	}
 	return 0;
 }
 
-static int canonical(struct callstack_table *table, uint32_t id, uint32_t *out)
+/* Resolves one node whose caller's is resolved. A return address that is not known is no frame. */
+static int resolve_node(struct callstack_table *table, uint32_t id, uint32_t parent)
+{
+	struct callstack_chunk *chunk = chunk_of(table, id);
+	size_t slot = id % TRACE_NODES_CHUNK_WORDS;
+	uint32_t depth = depth_of(table, parent);
+	uint32_t code = NO_CODE;
+	struct callstack_pc pc;
+
+	if (depth < STACK_DEPTH_MAX && node_pc(table->reader, chunk->words[slot], &pc)) {
+		if (intern_code(table, &pc, &code) != 0)
+			return -ENOMEM;
+		depth++;
+	} else {
+		table->unresolved++;
+	}
+	chunk->words[slot] = resolved(parent, code);
+	chunk->state[slot] = depth + 1;
+	return 0;
+}
+
+/* Makes `id` and all its callers resolved; *node is `id`, or ROOT when there is no such node. */
+static int resolve(struct callstack_table *table, uint32_t id, uint32_t *node)
 {
 	uint32_t *ids = NULL;
 	size_t count = 0;
-	int rc = walk_out(table, id, &ids, &count, out);
+	int rc = walk_out(table, id, &ids, &count, node);
 
 	while (rc == 0 && count > 0) {
-		struct callstack_chunk *chunk;
-		struct callstack_pc pc;
 		uint32_t inner = ids[--count];
-		size_t slot = inner % TRACE_NODES_CHUNK_WORDS;
 
-		chunk = table->chunks[inner / TRACE_NODES_CHUNK_WORDS];
-		if (table->nodes[*out].depth < STACK_DEPTH_MAX &&
-		    node_pc(table->reader, chunk->words[slot], &pc))
-			rc = intern(table, *out, &pc, out);
-		else
-			table->unresolved++;
-		chunk->canonical[slot] = *out + 1;
+		rc = resolve_node(table, inner, *node);
+		*node = inner;
 	}
 	free(ids);
 	return rc;
@@ -306,29 +266,40 @@ static int canonical(struct callstack_table *table, uint32_t id, uint32_t *out)
 static int number_site(struct callstack_table *table, uint32_t node, uint32_t *site)
 {
 	size_t count = table->site_count;
+	uint32_t depth = depth_of(table, node);
 
-	if (table->node_site[node] == 0) {
-		if ((count & (count - 1)) == 0) {
-			uint32_t *larger = reallocarray(
-			    table->site_node, count == 0 ? 1 : count * 2, sizeof(*larger));
+	if (count >= IS_SITE - 1)
+		return -ENOMEM;
+	if ((count & (count - 1)) == 0) {
+		void *larger =
+		    reallocarray(table->sites, count == 0 ? 1 : count * 2, sizeof(*table->sites));
 
-			if (larger == NULL)
-				return -ENOMEM;
-			table->site_node = larger;
-		}
-		table->site_node[table->site_count++] = node;
-		table->node_site[node] = (uint32_t)table->site_count;
+		if (larger == NULL)
+			return -ENOMEM;
+		table->sites = larger;
 	}
-	*site = table->node_site[node] - 1;
+	*site = (uint32_t)table->site_count++;
+	table->sites[*site] = (struct callstack_site){.node = node, .depth = depth};
 	return 0;
 }
 
 int callstack_site(struct callstack_table *table, uint32_t id, uint32_t *site)
 {
-	uint32_t node = ROOT;
-	int rc = canonical(table, id, &node);
+	uint32_t node = ROOT, *state;
+	int rc = resolve(table, id, &node);
 
-	return rc == 0 ? number_site(table, node, site) : rc;
+	if (rc != 0)
+		return rc;
+	state = node == ROOT ? &table->root_state
+			     : &chunk_of(table, node)->state[node % TRACE_NODES_CHUNK_WORDS];
+	if ((*state & IS_SITE) == 0) {
+		rc = number_site(table, node, site);
+		if (rc == 0)
+			*state = IS_SITE | *site;
+		return rc;
+	}
+	*site = *state & ~IS_SITE;
+	return 0;
 }
 
 void callstack_clear_hints(struct callstack_table *table)
@@ -340,21 +311,31 @@ void callstack_clear_hints(struct callstack_table *table)
 
 size_t callstack_depth(const struct callstack_table *table, uint32_t site)
 {
-	return table->nodes[table->site_node[site]].depth;
+	return table->sites[site].depth;
 }
 
 void callstack_codes(const struct callstack_table *table, uint32_t site, uint32_t *codes)
 {
-	uint32_t node = table->site_node[site];
+	uint32_t node = table->sites[site].node;
 
-	for (; node != ROOT; node = table->nodes[node].parent)
-		*codes++ = table->nodes[node].code;
+	while (node != ROOT) {
+		uint64_t word = word_of(table, node);
+
+		if ((uint32_t)word != NO_CODE)
+			*codes++ = (uint32_t)word;
+		node = (uint32_t)(word >> 32);
+	}
 }
 
 void callstack_pcs(const struct callstack_table *table, uint32_t site, struct callstack_pc *pcs)
 {
-	uint32_t node = table->site_node[site];
+	uint32_t node = table->sites[site].node;
 
-	for (; node != ROOT; node = table->nodes[node].parent)
-		*pcs++ = table->codes[table->nodes[node].code];
+	while (node != ROOT) {
+		uint64_t word = word_of(table, node);
+
+		if ((uint32_t)word != NO_CODE)
+			*pcs++ = table->codes[(uint32_t)word];
+		node = (uint32_t)(word >> 32);
+	}
 }

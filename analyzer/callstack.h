@@ -1,9 +1,9 @@
 /*
  * Recorded stack ids to sites.
  *
- * The recorder's lock-free interning may give one stack two ids, when two threads met it at once.
- * Here every id is made canonical: nodes with equal (canonical parent, pc, epoch) are one. A site
- * is the canonical node that an event named, numbered from 0 in order of first use.
+ * A site is an id that an event named, numbered from 0 in order of first use. The recorder's
+ * lock-free interning may give one stack two ids, when two threads met it at once: such sites are
+ * told apart here, and are one by how their stacks look (site_stacks.h).
  *
  * Memory grows with the stacks of the file. Chunks are read when an id first asks for them.
  */
@@ -26,32 +26,27 @@ struct callstack_pc {
 
 /* What is known of 8192 ids. */
 struct callstack_chunk {
-	uint32_t hint[TRACE_NODES_CHUNK_WORDS];	     /* the caller's, + 1; 0: none yet */
-	uint32_t canonical[TRACE_NODES_CHUNK_WORDS]; /* canonical node + 1; 0: not asked yet */
-	uint64_t words[TRACE_NODES_CHUNK_WORDS];
+	uint32_t hint[TRACE_NODES_CHUNK_WORDS];	 /* the caller's, + 1; 0: none yet */
+	uint32_t state[TRACE_NODES_CHUNK_WORDS]; /* frames + 1, of a site its number; 0: unread */
+	uint64_t words[TRACE_NODES_CHUNK_WORDS]; /* as recorded, until read */
 };
 
-struct callstack_node {
-	uint32_t code;	 /* number of its return address */
-	uint32_t parent; /* canonical node; node 0 is the root */
-	uint32_t depth;
+struct callstack_site {
+	uint32_t node;	/* its id; 0: an empty stack */
+	uint32_t depth; /* frames */
 };
 
 struct callstack_table {
 	const struct trace_reader *reader;
 	struct callstack_chunk **chunks;
 	size_t chunk_count;
-	struct callstack_node *nodes;
-	size_t node_count;
-	uint32_t *index; /* open addressing: canonical node, 0 empty */
-	size_t index_size;
 	struct callstack_pc *codes; /* the different return addresses, numbered from 0 */
 	size_t code_count;
 	uint32_t *code_index; /* open addressing: number + 1, 0 empty */
 	size_t code_index_size;
-	uint32_t *site_node; /* canonical node of each site */
-	uint32_t *node_site; /* site + 1 by canonical node; grows with nodes */
+	struct callstack_site *sites;
 	size_t site_count;
+	uint32_t root_state; /* `state` of the empty stack */
 	uint64_t unresolved; /* ids that the file does not hold, or not all of */
 };
 
