@@ -19,6 +19,9 @@ def need_root():
 
 
 def limit_descriptors(soft, hard):
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most != resource.RLIM_INFINITY and most < hard:
+        raise Skip(f"only {most} descriptors may be had here")
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
@@ -83,6 +86,16 @@ def close_race(bench):
     told = truth_of(run.stdout)
     check(told["left"] <= 1, f"{told['left']} descriptors of the trace at the end")
     exact(bench.read(run.traces[0]), told, "takers")
+
+
+def changed_directory(bench):
+    """The trace is named relative to where the program began, and opened again from elsewhere."""
+    directory = bench.fresh("out")
+    run = bench.record([bench.program("houses"), "chdir_and_close", "/"], cwd=directory,
+                       env={"MEMPROF_OUT": "t.bin"})
+    sound(run, traces=0)
+    equal("files", os.listdir(directory), ["t.bin"])
+    exact(bench.read(os.path.join(directory, "t.bin")), truth_of(run.stdout), "houses")
 
 
 def chroot(bench, how, loss):
@@ -254,7 +267,8 @@ CASES = {
     "files.dup_race": dup_race,
     "files.close_race": close_race,
     "files.close": lambda b: house(b, "close"),
-    "files.chdir": lambda b: house(b, "chdir", "/"),
+    "files.chdir": changed_directory,
+    "files.locked_in": lambda b: chroot(b, "lock_in", True),
     "files.chroot": lambda b: chroot(b, "chroot", False),
     "files.chroot_and_close": lambda b: chroot(b, "chroot_and_close", True),
     "files.drop_root": lambda b: dropped(b, "drop", False),

@@ -123,7 +123,7 @@ def static_tls_limit(bench, run):
 
 
 def static_tls(bench):
-    """The recorder's own 32 bytes are laid out at the start and leave the room that the loader keeps
+    """The recorder's own few words are laid out at the start and leave the room that the loader keeps
     for libraries loaded later, but for what alignment takes."""
     bare = static_tls_limit(bench, bench.run)
     recorded = static_tls_limit(bench, bench.record)

@@ -95,6 +95,21 @@ static void chroot_and_close(const char *path)
 	close_all(path);
 }
 
+static void change_directory_and_close(const char *path)
+{
+	change_directory(path);
+	close_all(path);
+}
+
+/* As servers do with what talks to strangers: nothing to open, to write to, or to be. */
+static void lock_in(const char *path)
+{
+	change_root(path);
+	drop_root(path);
+	limit(RLIMIT_NOFILE, 0);
+	limit(RLIMIT_FSIZE, 0);
+}
+
 static void drop_and_close(const char *path)
 {
 	drop_root(path);
@@ -145,6 +160,8 @@ static const struct {
     {"chroot", change_root},
     {"drop", drop_root},
     {"chdir", change_directory},
+    {"chdir_and_close", change_directory_and_close},
+    {"lock_in", lock_in},
     {"close", close_all},
     {"unlink", unlink_it},
     {"unlink_and_close", unlink_and_close},
