@@ -5,127 +5,14 @@
  */
 #include "fuzz_mutate.h"
 
-#include <memprof/trace.h>
+#include "fuzz_image.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#define SEGMENTS_MAX  64
 #define COLUMNS_BYTES (256 * 1024) /* what is unpacked at most */
-
-struct image {
-	uint8_t *bytes;
-	size_t size, room;
-	uint64_t random;
-	size_t segments[SEGMENTS_MAX]; /* offsets of heads */
-	size_t count;
-};
-
-/* xorshift64* (Vigna 2016), below `limit`. */
-static size_t pick(struct image *image, size_t limit)
-{
-	uint64_t x = image->random;
-
-	x ^= x >> 12;
-	x ^= x << 25;
-	x ^= x >> 27;
-	image->random = x;
-	return limit == 0 ? 0 : (size_t)((x * 0x2545f4914f6cdd1dULL >> 20) % limit);
-}
-
-static size_t round_up(size_t bytes)
-{
-	return (bytes + TRACE_SEGMENT_ALIGN - 1) & ~(size_t)(TRACE_SEGMENT_ALIGN - 1);
-}
-
-/* The head at an offset; false when the file ends before or there is none. */
-static bool get_head(const struct image *image, size_t at, struct trace_segment *head)
-{
-	if (at > image->size || image->size - at < sizeof(*head))
-		return false;
-	memcpy(head, image->bytes + at, sizeof(*head));
-	return head->magic == TRACE_SEGMENT_MAGIC;
-}
-
-static void put_head(struct image *image, size_t at, const struct trace_segment *head)
-{
-	memcpy(image->bytes + at, head, sizeof(*head));
-}
-
-/* Of a segment, what the file has: head and all. */
-static size_t extent(const struct image *image, size_t at)
-{
-	struct trace_segment head;
-	size_t left = image->size - at;
-
-	if (!get_head(image, at, &head))
-		return 0;
-	return head.bytes < left
-		   ? round_up((size_t)head.bytes) < left ? round_up((size_t)head.bytes) : left
-		   : left;
-}
-
-static void find_segments(struct image *image)
-{
-	size_t at = TRACE_HEADER_BYTES;
-	struct trace_segment head;
-
-	image->count = 0;
-	while (at < image->size && image->count < SEGMENTS_MAX) {
-		if (!get_head(image, at, &head)) {
-			at += TRACE_SEGMENT_ALIGN;
-			continue;
-		}
-		image->segments[image->count++] = at;
-		at += head.bytes >= sizeof(head) && head.bytes < image->size
-			  ? round_up((size_t)head.bytes)
-			  : TRACE_SEGMENT_ALIGN;
-	}
-}
-
-/* Replaces [at, at + old) by room for `fresh` bytes, left as they are; false when too long. */
-static bool resize(struct image *image, size_t at, size_t old, size_t fresh)
-{
-	if (image->size - old + fresh > image->room)
-		return false;
-	memmove(image->bytes + at + fresh, image->bytes + at + old, image->size - at - old);
-	image->size = image->size - old + fresh;
-	return true;
-}
-
-/* Gives the segment at `at` another payload and lengths that fit it. */
-static bool set_payload(struct image *image, size_t at, const uint8_t *payload, size_t bytes)
-{
-	struct trace_segment head;
-	size_t whole = round_up(sizeof(head) + bytes);
-
-	if (!get_head(image, at, &head) || !resize(image, at, extent(image, at), whole))
-		return false;
-	head.bytes = whole;
-	head.payload_bytes = bytes;
-	put_head(image, at, &head);
-	memcpy(image->bytes + at + sizeof(head), payload, bytes);
-	memset(image->bytes + at + sizeof(head) + bytes, 0, whole - sizeof(head) - bytes);
-	return true;
-}
-
-/* The payload as far as the file has it. */
-static size_t payload_of(const struct image *image, size_t at, struct trace_segment *head)
-{
-	size_t left;
-
-	if (!get_head(image, at, head))
-		return 0;
-	left = image->size - at - sizeof(*head);
-	return head->payload_bytes < left ? (size_t)head->payload_bytes : left;
-}
-
-/* ---- changes ---- */
 
 /* Numbers that counts, ids and lengths go wrong at. */
 static uint64_t odd_number(struct image *image)
@@ -151,9 +38,9 @@ static uint64_t odd_number(struct image *image)
 					   UINT64_C(1) << 63,
 					   UINT64_MAX - 1,
 					   UINT64_MAX};
-	uint64_t number = numbers[pick(image, sizeof(numbers) / sizeof(numbers[0]))];
+	uint64_t number = numbers[image_pick(image, sizeof(numbers) / sizeof(numbers[0]))];
 
-	return number + (pick(image, 4) == 0 ? pick(image, 9) - 4 : 0);
+	return number + (image_pick(image, 4) == 0 ? image_pick(image, 9) - 4 : 0);
 }
 
 /* Changes bytes in [from, to) without moving any. */
@@ -165,18 +52,18 @@ static void change_within(struct image *image, size_t from, size_t to)
 
 	if (to <= from)
 		return;
-	at = from + pick(image, to - from);
-	switch (pick(image, 4)) {
+	at = from + image_pick(image, to - from);
+	switch (image_pick(image, 4)) {
 	case 0: /* an aligned field */
-		bytes = pick(image, 2) ? 4 : 8;
+		bytes = image_pick(image, 2) ? 4 : 8;
 		at &= ~(bytes - 1);
 		break;
 	case 1: /* a bit */
-		number = image->bytes[at] ^ 1U << pick(image, 8);
+		number = image->bytes[at] ^ 1U << image_pick(image, 8);
 		bytes = 1;
 		break;
 	case 2: /* a little more or less */
-		number = (uint64_t)image->bytes[at] + pick(image, 5) - 2;
+		number = (uint64_t)image->bytes[at] + image_pick(image, 5) - 2;
 		bytes = 1;
 		break;
 	default:
@@ -207,86 +94,124 @@ static void change_head(struct image *image, size_t at)
 static void change_payload(struct image *image, size_t at)
 {
 	struct trace_segment head;
-	size_t bytes = payload_of(image, at, &head);
+	size_t bytes = image_payload(image, at, &head);
 
 	change_within(image, at + sizeof(head), at + sizeof(head) + bytes);
 }
 
-/* Unpacks the columns of an EVENTS payload; returns their bytes, 0 when they cannot be. */
-static size_t unpack(const uint8_t *payload, size_t bytes, struct trace_events *events,
+/* Where a segment of columns has what is needed to unpack it. */
+struct layout {
+	uint32_t type;
+	size_t head;	    /* bytes before the columns */
+	size_t count;	    /* offset of how many there are of what it holds */
+	size_t lengths;	    /* offset of the columns' lengths */
+	size_t columns;	    /* number of them */
+	size_t compression; /* offset */
+};
+
+static const struct layout layouts[] = {
+    {TRACE_SEGMENT_EVENTS, sizeof(struct trace_events), offsetof(struct trace_events, events),
+     offsetof(struct trace_events, column_bytes), TRACE_COLUMNS,
+     offsetof(struct trace_events, compression)},
+    {TRACE_SEGMENT_PACKED, sizeof(struct trace_packed_nodes),
+     offsetof(struct trace_packed_nodes, nodes), offsetof(struct trace_packed_nodes, column_bytes),
+     TRACE_NODE_COLUMNS, offsetof(struct trace_packed_nodes, compression)},
+};
+
+static const struct layout *layout_of(uint32_t type)
+{
+	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
+		if (layouts[i].type == type)
+			return &layouts[i];
+	return NULL;
+}
+
+static uint32_t get_length(const struct layout *layout, const uint8_t *payload, size_t column)
+{
+	uint32_t length;
+
+	memcpy(&length, payload + layout->lengths + column * sizeof(length), sizeof(length));
+	return length;
+}
+
+/* Unpacks the columns of a payload; returns their bytes, 0 when they cannot be. */
+static size_t unpack(const struct layout *layout, const uint8_t *payload, size_t bytes,
 		     uint8_t *columns)
 {
+	uint16_t compression;
 	size_t total = 0, got;
 
-	if (bytes < sizeof(*events))
+	if (bytes < layout->head)
 		return 0;
-	memcpy(events, payload, sizeof(*events));
-	bytes -= sizeof(*events);
-	for (size_t i = 0; i < TRACE_COLUMNS; i++)
-		total += events->column_bytes[i];
+	memcpy(&compression, payload + layout->compression, sizeof(compression));
+	bytes -= layout->head;
+	for (size_t i = 0; i < layout->columns; i++)
+		total += get_length(layout, payload, i);
 	if (total == 0 || total > COLUMNS_BYTES)
 		return 0;
-	if (events->compression == TRACE_COMPRESSION_ZSTD) {
-		got = ZSTD_decompress(columns, total, payload + sizeof(*events), bytes);
+	if (compression == TRACE_COMPRESSION_ZSTD) {
+		got = ZSTD_decompress(columns, total, payload + layout->head, bytes);
 		return got == total ? total : 0;
 	}
 	if (total > bytes)
 		return 0;
-	memcpy(columns, payload + sizeof(*events), total);
+	memcpy(columns, payload + layout->head, total);
 	return total;
 }
 
 /* One column longer, shorter or other; returns the new total. */
-static size_t change_column(struct image *image, struct trace_events *events, uint8_t *columns,
-			    size_t total)
+static size_t change_column(struct image *image, const struct layout *layout, uint8_t *head,
+			    uint8_t *columns, size_t total)
 {
 	static uint8_t column[COLUMNS_BYTES];
-	size_t which = pick(image, TRACE_COLUMNS), from = 0;
-	size_t bytes = events->column_bytes[which], room, fresh;
+	size_t which = image_pick(image, layout->columns), from = 0;
+	size_t bytes = get_length(layout, head, which), room = COLUMNS_BYTES - total + bytes;
+	uint32_t fresh = (uint32_t)bytes;
 
 	for (size_t i = 0; i < which; i++)
-		from += events->column_bytes[i];
-	room =
-	    bytes + 64 < COLUMNS_BYTES - total + bytes ? bytes + 64 : COLUMNS_BYTES - total + bytes;
+		from += get_length(layout, head, i);
+	if (room > bytes + 64)
+		room = bytes + 64;
 	memcpy(column, columns + from, bytes);
-	fresh = bytes;
 	if (room != 0) {
 		memset(column + bytes, 0, room - bytes);
-		fresh = LLVMFuzzerMutate(column, bytes, room);
+		fresh = (uint32_t)LLVMFuzzerMutate(column, bytes, room);
 	}
 	memmove(columns + from + fresh, columns + from + bytes, total - from - bytes);
 	memcpy(columns + from, column, fresh);
-	events->column_bytes[which] = (uint32_t)fresh;
+	memcpy(head + layout->lengths + which * sizeof(fresh), &fresh, sizeof(fresh));
 	return total - bytes + fresh;
 }
 
-static void change_columns(struct image *image, size_t at)
+static void change_columns(struct image *image, size_t at, const struct layout *layout)
 {
 	static uint8_t columns[COLUMNS_BYTES];
 	static uint8_t payload[sizeof(struct trace_events) + COLUMNS_BYTES + 4096];
-	struct trace_segment head;
-	struct trace_events events;
-	size_t bytes = payload_of(image, at, &head);
-	size_t total = unpack(image->bytes + at + sizeof(head), bytes, &events, columns);
-	uint8_t *packed = payload + sizeof(events);
+	struct trace_segment segment;
+	size_t bytes = image_payload(image, at, &segment);
+	const uint8_t *from = image->bytes + at + sizeof(segment);
+	size_t total = unpack(layout, from, bytes, columns);
+	uint16_t compression = TRACE_COMPRESSION_NONE;
+	uint32_t count = (uint32_t)odd_number(image);
 
 	if (total == 0)
 		return;
-	for (size_t n = pick(image, 3); n-- < 3;)
-		total = change_column(image, &events, columns, total);
-	events.compression = TRACE_COMPRESSION_NONE;
+	memcpy(payload, from, layout->head);
+	for (size_t n = 1 + image_pick(image, 3); n > 0; n--)
+		total = change_column(image, layout, payload, columns, total);
 	bytes = total;
-	memcpy(packed, columns, total);
-	if (pick(image, 6) == 0) {
-		events.compression = TRACE_COMPRESSION_ZSTD;
-		bytes = ZSTD_compress(packed, COLUMNS_BYTES + 4096, columns, total, 1);
+	memcpy(payload + layout->head, columns, total);
+	if (image_pick(image, 6) == 0) {
+		compression = TRACE_COMPRESSION_ZSTD;
+		bytes =
+		    ZSTD_compress(payload + layout->head, COLUMNS_BYTES + 4096, columns, total, 1);
 	}
-	if (pick(image, 8) == 0)
-		events.events = (uint32_t)odd_number(image);
 	if (ZSTD_isError(bytes))
 		return;
-	memcpy(payload, &events, sizeof(events));
-	set_payload(image, at, payload, sizeof(events) + bytes);
+	memcpy(payload + layout->compression, &compression, sizeof(compression));
+	if (image_pick(image, 8) == 0)
+		memcpy(payload + layout->count, &count, sizeof(count));
+	image_set_payload(image, at, payload, layout->head + bytes);
 }
 
 /* Any payload longer or shorter. */
@@ -294,13 +219,13 @@ static void change_length(struct image *image, size_t at)
 {
 	static uint8_t payload[COLUMNS_BYTES];
 	struct trace_segment head;
-	size_t bytes = payload_of(image, at, &head);
+	size_t bytes = image_payload(image, at, &head);
 
 	if (bytes > sizeof(payload) - 64)
 		return;
 	memcpy(payload, image->bytes + at + sizeof(head), bytes);
 	bytes = LLVMFuzzerMutate(payload, bytes, bytes + 64);
-	set_payload(image, at, payload, bytes);
+	image_set_payload(image, at, payload, bytes);
 }
 
 /* What terminals, XML, JSON and shells mind. */
@@ -336,8 +261,8 @@ static size_t hostile_text(struct image *image, uint8_t *to, size_t room)
 					    "\xf4\x90\x80\x80"};
 	size_t bytes = 0;
 
-	for (size_t n = 1 + pick(image, 6); n > 0; n--) {
-		const char *text = texts[pick(image, sizeof(texts) / sizeof(texts[0]))];
+	for (size_t n = 1 + image_pick(image, 6); n > 0; n--) {
+		const char *text = texts[image_pick(image, sizeof(texts) / sizeof(texts[0]))];
 		size_t length = strlen(text);
 
 		if (length <= room - bytes) {
@@ -353,12 +278,12 @@ static void change_text(struct image *image, size_t at)
 {
 	uint8_t payload[8192];
 	struct trace_segment head;
-	size_t bytes = payload_of(image, at, &head), fixed, field;
+	size_t bytes = image_payload(image, at, &head), fixed, field;
 	uint32_t length;
 
 	if (head.type == TRACE_SEGMENT_PROCESS) {
 		fixed = sizeof(struct trace_process);
-		field = pick(image, 4) * sizeof(uint32_t);
+		field = image_pick(image, 4) * sizeof(uint32_t);
 	} else {
 		fixed = sizeof(struct trace_module);
 		field = offsetof(struct trace_module, path_bytes);
@@ -370,58 +295,59 @@ static void change_text(struct image *image, size_t at)
 	length += (uint32_t)hostile_text(image, payload + bytes, 256);
 	memcpy(payload + field, &length, sizeof(length));
 	bytes += hostile_text(image, payload + bytes, 256);
-	set_payload(image, at, payload, bytes);
+	image_set_payload(image, at, payload, bytes);
 }
 
 /* A node that is its own caller, has a strange one, or a pc elsewhere. */
 static void change_node(struct image *image, size_t at)
 {
 	struct trace_segment head;
-	size_t words = payload_of(image, at, &head) / 8;
-	size_t node = 8 + pick(image, words < 64 ? words + 1 : 64);
+	size_t words = image_payload(image, at, &head) / 8;
+	size_t node = 8 + image_pick(image, words < 64 ? words + 1 : 64);
 	size_t offset = at + node * 8;
 	uint64_t word, parent;
 
 	if (image->size < 8 || offset > image->size - 8)
 		return;
 	memcpy(&word, image->bytes + offset, sizeof(word));
-	parent = pick(image, 3) ? 8 + pick(image, 64) : odd_number(image);
-	if (pick(image, 2))
+	parent = image_pick(image, 3) ? 8 + image_pick(image, 64) : odd_number(image);
+	if (image_pick(image, 2))
 		word = TRACE_NODE(parent & 0x3ffffff, TRACE_NODE_REGION(word),
-				  TRACE_NODE_PC_LOW(word) + pick(image, 3));
+				  TRACE_NODE_PC_LOW(word) + image_pick(image, 3));
 	else
-		word = TRACE_NODE(parent & 0x3ffffff, pick(image, 64), odd_number(image));
+		word = TRACE_NODE(parent & 0x3ffffff, image_pick(image, 64), odd_number(image));
 	memcpy(image->bytes + offset, &word, sizeof(word));
 }
 
 static void duplicate(struct image *image, size_t at)
 {
-	size_t bytes = extent(image, at);
-	size_t to = image->segments[pick(image, image->count)];
+	size_t bytes = image_extent(image, at);
+	size_t to = image->segments[image_pick(image, image->count)];
 
-	if (bytes == 0 || !resize(image, to, 0, bytes))
+	if (bytes == 0 || !image_resize(image, to, 0, bytes))
 		return;
 	memmove(image->bytes + to, image->bytes + (at >= to ? at + bytes : at), bytes);
 }
 
 static void change_segment(struct image *image)
 {
-	size_t at = image->segments[pick(image, image->count)];
+	size_t at = image->segments[image_pick(image, image->count)];
 	struct trace_segment head;
-	size_t what = pick(image, 16);
+	size_t what = image_pick(image, 16);
 
-	get_head(image, at, &head);
+	image_head(image, at, &head);
 	if (what == 0) {
 		duplicate(image, at);
 	} else if (what == 1) {
-		resize(image, at, extent(image, at), 0);
+		image_resize(image, at, image_extent(image, at), 0);
 	} else if (what == 2) {
 		change_head(image, at);
 	} else if (what == 3) {
 		change_length(image, at);
-	} else if (what > 7 && head.type == TRACE_SEGMENT_EVENTS) {
-		change_columns(image, at);
-	} else if (what > 7 && head.type == TRACE_SEGMENT_NODES) {
+	} else if (what > 7 && layout_of(head.type) != NULL) {
+		change_columns(image, at, layout_of(head.type));
+	} else if (what > 7 &&
+		   (head.type == TRACE_SEGMENT_NODES || head.type == TRACE_SEGMENT_WINDOW)) {
 		change_node(image, at);
 	} else if (what > 7 &&
 		   (head.type == TRACE_SEGMENT_PROCESS || head.type == TRACE_SEGMENT_MODULE)) {
@@ -433,73 +359,17 @@ static void change_segment(struct image *image)
 
 static void change(struct image *image)
 {
-	size_t what = pick(image, 32);
+	size_t what = image_pick(image, 32);
 
-	find_segments(image);
+	image_segments(image);
 	if (what == 0)
 		image->size = LLVMFuzzerMutate(image->bytes, image->size, image->room);
 	else if (what == 1 && image->size > 1)
-		image->size = 1 + pick(image, image->size);
+		image->size = 1 + image_pick(image, image->size);
 	else if (what < 6 || image->count == 0)
 		change_header(image);
 	else
 		change_segment(image);
-}
-
-/* ---- hashes ---- */
-
-static void mend_segment(struct image *image, size_t at)
-{
-	struct trace_segment head;
-	size_t bytes = payload_of(image, at, &head);
-
-	head.payload_hash = 0;
-	if (head.type != TRACE_SEGMENT_RING && head.type != TRACE_SEGMENT_NODES &&
-	    head.type != TRACE_SEGMENT_WIDE && bytes == head.payload_bytes)
-		head.payload_hash = XXH3_64bits(image->bytes + at + sizeof(head), bytes);
-	head.head_hash = XXH3_64bits(&head, offsetof(struct trace_segment, head_hash));
-	put_head(image, at, &head);
-}
-
-void fuzz_mend(uint8_t *data, size_t size)
-{
-	struct image image = {.bytes = data, .size = size, .room = size};
-	uint64_t hash;
-
-	if (size >= sizeof(struct trace_header)) {
-		hash = XXH3_64bits(data, offsetof(struct trace_header, checksum));
-		memcpy(data + offsetof(struct trace_header, checksum), &hash, sizeof(hash));
-	}
-	find_segments(&image);
-	for (size_t i = 0; i < image.count; i++)
-		mend_segment(&image, image.segments[i]);
-}
-
-size_t fuzz_trim(uint8_t *data, size_t size)
-{
-	struct image image = {.bytes = data, .size = size, .room = size};
-	struct trace_segment head;
-
-	find_segments(&image);
-	for (size_t i = image.count; i-- > 0;) {
-		size_t at = image.segments[i], bytes = extent(&image, at), used = bytes;
-
-		get_head(&image, at, &head);
-		if (head.type != TRACE_SEGMENT_RING && head.type != TRACE_SEGMENT_NODES &&
-		    head.type != TRACE_SEGMENT_WIDE)
-			continue;
-		while (used > sizeof(head) && image.bytes[at + used - 1] == 0)
-			used--;
-		used = round_up(used + 64);
-		if (used >= bytes)
-			continue;
-		head.bytes = used;
-		head.payload_bytes = used - sizeof(head);
-		put_head(&image, at, &head);
-		resize(&image, at, bytes, used);
-	}
-	fuzz_mend(image.bytes, image.size);
-	return image.size;
 }
 
 /* ---- libFuzzer's hooks ---- */
@@ -509,9 +379,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 	struct image image = {
 	    .bytes = data, .size = size, .room = max_size, .random = seed + 0x9e3779b97f4a7c15ULL};
 
-	for (size_t n = 1 + pick(&image, 4); n > 0; n--)
+	for (size_t n = 1 + image_pick(&image, 4); n > 0; n--)
 		change(&image);
-	if (pick(&image, 16) != 0)
+	if (image_pick(&image, 16) != 0)
 		fuzz_mend(image.bytes, image.size);
 	return image.size;
 }
@@ -528,14 +398,15 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *data, size_t size, const uint8_t
 	if (size > max_size)
 		return 0;
 	memcpy(out, data, size);
-	find_segments(&image);
-	find_segments(&from);
+	image_segments(&image);
+	image_segments(&from);
 	if (from.count == 0 || image.count == 0)
 		return size;
-	at = from.segments[pick(&image, from.count)];
-	to = image.segments[pick(&image, image.count)];
-	bytes = extent(&from, at);
-	if (bytes != 0 && resize(&image, to, pick(&image, 2) ? extent(&image, to) : 0, bytes))
+	at = from.segments[image_pick(&image, from.count)];
+	to = image.segments[image_pick(&image, image.count)];
+	bytes = image_extent(&from, at);
+	if (bytes != 0 &&
+	    image_resize(&image, to, image_pick(&image, 2) ? image_extent(&image, to) : 0, bytes))
 		memcpy(image.bytes + to, other + at, bytes);
 	fuzz_mend(image.bytes, image.size);
 	return image.size;

@@ -57,6 +57,39 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size)
 	return size;
 }
 
+/* A chunk of nodes, each the caller of the next, all of one code. */
+static void put_packed(struct trace_builder *builder, uint32_t index)
+{
+	static uint8_t payload[sizeof(struct trace_packed_nodes) + 20000];
+	uint32_t nodes = TRACE_NODES_CHUNK_WORDS - 9;
+	struct trace_packed_nodes head = {.nodes = nodes, .column_bytes = {nodes, nodes, 1}};
+	uint8_t *codes = payload + sizeof(head) + nodes;
+
+	memcpy(payload, &head, sizeof(head));
+	memset(codes + 1, 1, nodes - 1); /* the first defines it */
+	codes[nodes] = 0x64;
+	trace_builder_segment(builder, TRACE_SEGMENT_PACKED, index, payload,
+			      sizeof(head) + 2 * (size_t)nodes + 1);
+}
+
+/* Makes the first segment of nodes a window on chunk 0. */
+static void make_window(uint8_t *bytes, size_t count)
+{
+	uint32_t type = TRACE_SEGMENT_WINDOW;
+	uint64_t chunk_1 = 1;
+
+	for (size_t at = TRACE_HEADER_BYTES; at + 128 <= count; at += TRACE_SEGMENT_ALIGN) {
+		struct trace_segment head;
+
+		memcpy(&head, bytes + at, sizeof(head));
+		if (head.magic != TRACE_SEGMENT_MAGIC || head.type != TRACE_SEGMENT_NODES)
+			continue;
+		memcpy(bytes + at + offsetof(struct trace_segment, type), &type, sizeof(type));
+		memcpy(bytes + at + sizeof(head), &chunk_1, sizeof(chunk_1));
+		return;
+	}
+}
+
 /* Small traces that between them have every kind of segment and event. */
 static struct trace_builder *make_seed(unsigned number)
 {
@@ -74,6 +107,11 @@ static struct trace_builder *make_seed(unsigned number)
 	trace_builder_process(builder, "/bin/app", cmdline, sizeof(cmdline) - 1, "host", "/");
 	trace_builder_module(builder, "/bin/app", 0x1000, 0x2000, 0x1000, 0);
 	trace_builder_segment(builder, TRACE_SEGMENT_WIDE, 0, &wide, sizeof(wide));
+	if (number == 1) {
+		put_packed(builder, 1);
+		trace_builder_acquire(builder, a, 5, TRACE_EVENT_MALLOC, 0x1040, 24,
+				      TRACE_NODES_CHUNK_WORDS + 20);
+	}
 	trace_builder_acquire(builder, a, 10, TRACE_EVENT_MALLOC, 0x40, 24, two);
 	trace_builder_acquire(builder, b, 20, TRACE_EVENT_NEW, 0x80, 100, one);
 	trace_builder_realloc(builder, b, 25, 30, 0x40, 0x140, 300, two);
@@ -193,6 +231,8 @@ static void run_seeds(struct plan *plan, uint8_t *bytes)
 		const uint8_t *image = trace_builder_finish(builder, &count);
 
 		memcpy(bytes, image, count);
+		if (i == 2)
+			make_window(bytes, count);
 		run(plan, bytes, fuzz_trim(bytes, count));
 		trace_builder_free(builder);
 	}

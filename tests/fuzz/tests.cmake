@@ -2,7 +2,8 @@
 # (tests/fuzz/corpus, compressed). With clang there is the fuzzer itself too; tests/fuzz/fuzz runs it.
 
 set(FUZZ ${CMAKE_CURRENT_LIST_DIR})
-set(FUZZ_TARGET ${FUZZ}/fuzz_report.c ${FUZZ}/fuzz_output.c ${FUZZ}/fuzz_mutate.c)
+set(FUZZ_TARGET ${FUZZ}/fuzz_report.c ${FUZZ}/fuzz_output.c ${FUZZ}/fuzz_mutate.c
+	${FUZZ}/fuzz_image.c)
 
 add_executable(fuzz_replay ${FUZZ}/fuzz_replay.c ${FUZZ_TARGET})
 target_link_libraries(fuzz_replay PRIVATE analyzer_sanitized test_support)
