@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 
 #include "pages.h"
+#include "stop.h"
 #include "sys.h"
 #include "trace_file.h"
 
@@ -33,7 +34,7 @@
 
 /* A test may kill the process here. */
 #ifndef NODE_FILE_POINT
-#define NODE_FILE_POINT(name) ((void)0)
+#define NODE_FILE_POINT(name) STOP_POINT(name)
 #endif
 
 static _Atomic(uint64_t *) chunks[CHUNKS_MAX]; /* release when published; NULL when packed */

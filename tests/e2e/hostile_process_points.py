@@ -27,25 +27,33 @@ POINTS = (
     ("map.reserved", 14), ("map.mapped", 14), ("map.headed", 14),
     ("thread.named", 60), ("thread.inherited", 40), ("thread.flushed", 40),
     ("module.numbered", 6), ("module.written", 6), ("trace.created", 1),
-    ("resident.reading", 5),
+    ("window given", 7), ("before append", 6), ("after append", 6), ("window taken back", 6),
+    ("window zeroed", 5), ("resident.reading", 5),
 )
 START_NS, LATEST_NS = 40, 152  # in the trace's header
 AFTER_START = 10  # passings that may come before the program has its handler
+NODES = ("window", "before", "after")  # of these none comes so early
 
 
 def names_in_sources(bench):
     names = set()
     for path in glob.glob(os.path.join(bench.source, "preload", "*.[ch]")):
         with open(path, encoding="utf-8") as file:
-            names |= set(re.findall(r'STOP_POINT\("([a-z.]+)"\)', file.read()))
+            for call in re.findall(r"(?:STOP|NODE_FILE)_POINT\(([^()]*)\)", file.read()):
+                names |= set(re.findall(r'"([a-z. ]+)"', call))
     return names
 
 
 def covered(bench):
-    """Every point of the sources is in the table; what is nothing in the library that is installed
-    has no string there either."""
-    equal("points without a run", names_in_sources(bench) - {p[0] for p in POINTS} - {"end.flushed"},
-          set())
+    """Every point of the sources is in the table, and passed; what is nothing in the library that
+    is installed has no string there either."""
+    names = {p[0] for p in POINTS}
+    equal("points without a run", names_in_sources(bench) - names - {"end.flushed"}, set())
+    run = bench.run([bench.program("killed"), os.path.join(bench.work, "published"), "4",
+                     str(10 * ALIVE_US), bench.library("plugin_one"), "60"],
+                    env={"LD_PRELOAD": bench.library("memprof_stops"), "MEMPROF_QUIET": "1",
+                         "MEMPROF_STOP_AT": "list:1"})
+    equal("points never passed", names - set(run.stderr.decode().splitlines()), set())
     with open(bench.lib, "rb") as file:
         check(b"flush.encoded" not in file.read(), "the installed library has stop points")
 
@@ -56,8 +64,10 @@ def run_once(bench, order, threads):
     counts = os.path.join(directory, "published")
     env = dict(os.environ, LD_PRELOAD=bench.library("memprof_stops"), MEMPROF_QUIET="1",
                MEMPROF_OUT=os.path.join(directory, "trace.%p.bin"), MEMPROF_STOP_AT=order)
+    # The many stacks make reports slow: only where nodes matter.
+    depth = "60" if order.startswith(NODES + ("map",)) else "3"
     with subprocess.Popen([bench.program("killed"), counts, str(threads), str(ALIVE_US),
-                           bench.library("plugin_one")], env=env, stdin=subprocess.DEVNULL,
+                           bench.library("plugin_one"), depth], env=env, stdin=subprocess.DEVNULL,
                           stderr=subprocess.PIPE) as process:
         try:
             stderr = process.communicate(timeout=60)[1]
@@ -95,10 +105,11 @@ def jumped_out(bench):
     chance = random.Random(SEED)
     calls = 0
     for name, most in POINTS[:-1]:
-        if most <= AFTER_START:
+        early = 0 if name.startswith(NODES) else AFTER_START
+        if most <= early:
             continue
         for threads in (1, 4):
-            order = f"{name}:{chance.randint(AFTER_START + 1, most)}:jump"
+            order = f"{name}:{chance.randint(early + 1, most)}:jump"
             try:
                 calls += sum(compare_run(bench, order, threads, 9))
             except Failure as failure:
@@ -121,7 +132,7 @@ def jumped_out_of_sample(bench):
 
 def killed_at(bench, names):
     chance = random.Random(f"{SEED} {names}")
-    points = [p for p in POINTS if p[0].split(".")[0] in names]
+    points = [p for p in POINTS if re.split("[. ]", p[0])[0] in names]
     runs = max(len(points), RUNS * len(points) // len(POINTS))
     calls = 0
     for number in range(runs):
@@ -142,6 +153,7 @@ CASES = {
     "points.flush": lambda b: killed_at(b, ("flush", "append", "release")),
     "points.growth": lambda b: killed_at(b, ("map", "trace")),
     "points.threads": lambda b: killed_at(b, ("thread",)),
+    "points.nodes": lambda b: killed_at(b, NODES),
     "points.samples": lambda b: killed_at(b, ("resident",)),
     "points.jumps": jumped_out,
     "points.jump_out_of_sample": jumped_out_of_sample,

@@ -2,8 +2,9 @@
  * Publishes how many calls it has completed in a shared mapping of the file argv[1], one pair of
  * counters a thread, and works until it is killed. argv[2]: threads. argv[3]: microseconds after
  * which it kills itself; 0: somebody else will. The mapping's first word says that all run. With
- * argv[4], a library to load again and again, stacks are many and threads come and go, too. SIGUSR2
- * makes a thread leave what it is at by siglongjmp, and go on.
+ * argv[4], a library to load again and again, threads come and go, too; with argv[5], so many
+ * frames deep, stacks are many. SIGUSR2 makes a thread leave what it is at by siglongjmp, and go
+ * on.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -13,24 +14,38 @@
 #include "published.h"
 
 #define KEEP	64
-#define DEPTH	16
+#define WAYS	10
 #define BURST	50
 #define CURRENT 8 /* short threads at once */
 
-static int manifold; /* many different stacks */
+static int frames; /* of the recursion before each malloc */
 
-/* Ways to a malloc, as many as `way` has bits in all. */
-TRUTH_NOINLINE static void *killed_along(struct published_thread *self, uint64_t way, int depth,
+/*
+ * Ways to a malloc, as many as WAYS has bits, which part far from it: so that nodes of stacks are
+ * many more than stacks.
+ */
+typedef void *way_to(struct published_thread *self, uint64_t way, int depth, size_t bytes);
+static way_to killed_left, killed_right;
+
+#define GO_ON                                                                                      \
+	(depth ? (way & 1 ? killed_left : killed_right)(self, way >> 1, depth - 1, bytes)          \
+	       : published_malloc(self, bytes))
+
+TRUTH_NOINLINE static void *killed_left(struct published_thread *self, uint64_t way, int depth,
+					size_t bytes)
+{
+	void *block = GO_ON;
+
+	__asm__ volatile("# left" ::: "memory");
+	return block;
+}
+
+TRUTH_NOINLINE static void *killed_right(struct published_thread *self, uint64_t way, int depth,
 					 size_t bytes)
 {
-	void *block;
+	void *block = GO_ON;
 
-	if (!depth)
-		return published_malloc(self, bytes);
-	if (way & 1)
-		block = killed_along(self, way >> 1, depth - 1, bytes);
-	else
-		block = killed_along(self, way >> 1, depth - 1, bytes);
+	__asm__ volatile("# right" ::: "memory");
 	return block;
 }
 
@@ -46,9 +61,9 @@ static void leave(int signal)
 
 static void *make(struct published_thread *self, uint64_t i)
 {
-	uint64_t way = (i + (uint64_t)(uintptr_t)self) * 0x9e3779b97f4a7c15U >> (64 - DEPTH);
+	uint64_t way = (i + (uint64_t)(uintptr_t)self) * 0x9e3779b97f4a7c15U >> (64 - WAYS);
 
-	return killed_along(self, way, manifold ? DEPTH : 1, i % 200);
+	return killed_left(self, way, frames, i % 200);
 }
 
 TRUTH_NOINLINE static void *killed_worker(void *argument)
@@ -134,8 +149,8 @@ int main(int argc, char **argv)
 		return 2;
 	sigaction(SIGUSR2, &action, NULL);
 	published_open(argv[1]);
-	manifold = argc > 4;
-	if (manifold) {
+	frames = argc > 5 ? atoi(argv[5]) : 0;
+	if (argc > 4) {
 		begin(make_short_threads, NULL);
 		begin(load_again, argv[4]);
 	}
