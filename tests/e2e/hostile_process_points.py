@@ -100,6 +100,24 @@ def compare_run(bench, order, threads, slack):
     return told
 
 
+def raced(bench):
+    """One thread waits at a point while others overtake it, two make one chunk of stack nodes; a
+    kill comes then, at once or a little later."""
+    chance = random.Random(SEED)
+    calls = 0
+    for number in range(24):
+        name = ("window given", "map.headed", "append.reserved", "module.numbered", "thread.named",
+                "before append")[number % 6]
+        order = f"{name}:{chance.randint(1, 5)}:wait,"
+        order += ("window taken back:1" if number % 12 == 0 else
+                  f"{chance.choice(POINTS)[0]}:{chance.randint(5, 30)}")
+        try:
+            calls += sum(compare_run(bench, order, 4, 8))
+        except Failure as failure:
+            raise Failure(f"killed at {order}: {failure}") from None
+    return f"{calls} completed calls published, none missing"
+
+
 def jumped_out(bench):
     """Instead of a kill, a signal whose handler leaves by siglongjmp: the recorder goes on."""
     chance = random.Random(SEED)
@@ -155,6 +173,7 @@ CASES = {
     "points.threads": lambda b: killed_at(b, ("thread",)),
     "points.nodes": lambda b: killed_at(b, NODES),
     "points.samples": lambda b: killed_at(b, ("resident",)),
+    "points.races": raced,
     "points.jumps": jumped_out,
     "points.jump_out_of_sample": jumped_out_of_sample,
     "points.modules": lambda b: killed_at(b, ("module",)),
