@@ -420,6 +420,28 @@ static int keep(struct site_stacks *stacks, struct stack *stack)
 	return 0;
 }
 
+/*
+ * Whether a stack that was `depth` deep is cut. Deeper ones than max_depth are cut somewhere in
+ * their outermost quarter, so one that ends there is, unless it ends where programs begin.
+ */
+static bool is_cut(const struct site_stacks *stacks, const struct profile_stack *stack,
+		   size_t depth)
+{
+	static const char *const outermost[] = {"_start", "clone",    "__clone",
+						"clone3", "__clone3", "thread_start"};
+	size_t most = stacks->max_depth;
+	size_t least = most < TRACE_CUT_DEPTH ? most : most - most / 4;
+	const char *function;
+
+	if (most == 0 || depth < least || stack->count == 0)
+		return false;
+	function = stack->frames[stack->count - 1]->function;
+	for (size_t i = 0; depth < most && i < sizeof(outermost) / sizeof(outermost[0]); i++)
+		if (function != NULL && strcmp(function, outermost[i]) == 0)
+			return false;
+	return true;
+}
+
 int site_stacks_add(struct site_stacks *stacks, const struct callstack_table *callstacks,
 		    uint32_t site, uint32_t *number)
 {
@@ -439,10 +461,9 @@ int site_stacks_add(struct site_stacks *stacks, const struct callstack_table *ca
 		trim = frame_rules_trim(stacks->work, stacks->work_count);
 	stack = &stacks->stacks[stacks->stack_count];
 	*stack = (struct stack){
-	    .stack = {.frames = stacks->work + trim,
-		      .count = stacks->work_count - trim,
-		      .truncated = stacks->max_depth != 0 && depth >= stacks->max_depth},
+	    .stack = {.frames = stacks->work + trim, .count = stacks->work_count - trim},
 	    .looks = stacks->work_looks + trim};
+	stack->stack.truncated = is_cut(stacks, &stack->stack, depth);
 	rc = id_table_intern(&stacks->stack_index,
 			     XXH3_64bits(stack->looks, stack->stack.count * sizeof(uint32_t)),
 			     stack_same, stacks, (uint32_t)stacks->stack_count, number);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "memo.h"
+#include "memprof/trace.h"
 #include "stack_bounds.h"
 #include "stacks.h"
 #include "unwind.h"
@@ -177,7 +178,8 @@ static struct unwind_fresh *add_fresh(struct unwind_state *state)
 	if (walk->piece_count == 0 || walk->pieces[walk->piece_count - 1].first)
 		walk->pieces[walk->piece_count++] =
 		    (struct unwind_piece){.from = walk->fresh_count};
-	walk->pieces[walk->piece_count - 1].to = ++walk->fresh_count;
+	walk->pieces[walk->piece_count - 1].cut = walk->pieces[walk->piece_count - 1].to =
+	    ++walk->fresh_count;
 	walk->depth++;
 	fresh->frame = walk->frame;
 	return fresh;
@@ -224,6 +226,88 @@ static uint32_t general_outer(struct unwind_state *state, struct unwind_counts *
 	return node;
 }
 
+/* Where a stack that is too deep may be cut: before a frame of a piece. */
+struct cut {
+	uint64_t rank; /* of the best frame so far */
+	unsigned skip; /* frames yet that must stay */
+	unsigned piece;
+	unsigned fresh;	     /* the frame, when the piece is of fresh ones; else */
+	memo_position inner; /* the frame inside it, 0: it is the piece's first */
+};
+
+/* Whether the next frame, whose sp is given, is the best so far. */
+static bool cut_here(struct cut *cut, uintptr_t sp)
+{
+	uint64_t rank = (sp >> 3) * 0x9e3779b97f4a7c15U;
+
+	if (cut->skip > 0) {
+		cut->skip--;
+		return false;
+	}
+	if (rank >= cut->rank)
+		return false;
+	cut->rank = rank;
+	return true;
+}
+
+static void find_cut_of_chain(struct unwind_state *state, unsigned piece, struct cut *cut)
+{
+	memo_position position = state->walk.pieces[piece].first, inner = 0;
+
+	for (;;) {
+		const struct memo_meta *meta = memo_meta_at(&state->memo, position);
+
+		if (meta->kind == MEMO_LINK) {
+			position = meta->link;
+			continue;
+		}
+		if (meta->kind != MEMO_CHECK) {
+			if (cut_here(cut, meta->sp)) {
+				cut->piece = piece;
+				cut->inner = inner;
+			}
+			inner = position;
+		}
+		if (position++ == state->walk.pieces[piece].last)
+			return;
+	}
+}
+
+/*
+ * A recursion that goes deeper than is kept would, if always cut at the same count of frames, have
+ * a stack of its own with each frame more, which shares no node with the last. So the cut is made
+ * before a frame that stays the same for a while: the one of the outermost quarter whose sp has the
+ * least hash (the minimizers of Roberts et al., Bioinformatics 20, 2004, over frames).
+ */
+static void cut_back(struct unwind_state *state)
+{
+	struct unwind_walk *walk = &state->walk;
+	struct cut cut = {.rank = UINT64_MAX, .skip = walk->max_depth - walk->max_depth / 4};
+
+	if (walk->max_depth < TRACE_CUT_DEPTH)
+		return;
+	for (unsigned i = 0; i < walk->piece_count; i++) {
+		if (walk->pieces[i].first) {
+			find_cut_of_chain(state, i, &cut);
+			continue;
+		}
+		for (unsigned j = walk->pieces[i].from; j < walk->pieces[i].to; j++) {
+			if (!cut_here(&cut, state->fresh[j].frame.sp))
+				continue;
+			cut.piece = i;
+			cut.fresh = j;
+		}
+	}
+	if (walk->pieces[cut.piece].first)
+		walk->pieces[cut.piece].last = cut.inner;
+	else
+		walk->pieces[cut.piece].cut = cut.fresh;
+	/* Nothing of the piece may be left. */
+	walk->piece_count = cut.piece + 1;
+	if (walk->pieces[cut.piece].first ? !cut.inner : cut.fresh == walk->pieces[cut.piece].from)
+		walk->piece_count--;
+}
+
 /* Walks outward from state->walk.frame until the end, making pieces. */
 static void walk_out(struct unwind_state *state, bool use_memo, struct unwind_counts *counts)
 {
@@ -239,6 +323,7 @@ static void walk_out(struct unwind_state *state, bool use_memo, struct unwind_co
 
 		if (walk->depth == walk->max_depth) {
 			counts->truncated++;
+			cut_back(state);
 			return;
 		}
 		if (use_memo && walk->piece_count < UNWIND_PIECES_MAX - 1)
@@ -266,7 +351,7 @@ static void walk_out(struct unwind_state *state, bool use_memo, struct unwind_co
 static uint32_t fresh_node(struct unwind_state *state, const struct unwind_piece *piece,
 			   uint32_t outer)
 {
-	for (unsigned i = piece->to; i-- > piece->from;) {
+	for (unsigned i = piece->cut; i-- > piece->from;) {
 		outer = stacks_node(outer, state->fresh[i].frame.pc);
 		state->fresh[i].node = outer;
 		if (!outer)

@@ -184,6 +184,7 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 		      struct unwind_counts *counts)
 {
 	struct state *state = memory;
+	uint64_t truncated = counts->truncated;
 	uint32_t id = unwind_memo.stack(state->memo, origin, max_depth, counts);
 	uintptr_t guard;
 	int saved_errno;
@@ -196,6 +197,9 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 	guard = tls_own_begin(); /* libunwind may allocate */
 	saved_errno = errno;
 	state->our_count = frames_of(id, state->ours);
+	/* Where a stack that is too deep is cut is ours to choose, within bounds. */
+	if (counts->truncated != truncated && state->our_count >= max_depth - max_depth / 4)
+		max_depth = state->our_count;
 	state->their_count = walk_from(origin, state->theirs, max_depth);
 	counts->checked++;
 	if (!equal(state))

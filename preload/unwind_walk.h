@@ -30,6 +30,7 @@ struct unwind_piece {
 	memo_position first; /* 0: fresh frames */
 	memo_position last;  /* of a chain: its last frame that holds */
 	unsigned from, to;   /* of fresh frames: where in `fresh` */
+	unsigned cut;	     /* of fresh frames: those from here on are not part of the stack */
 	bool complete;	     /* a chain that holds to its outermost frame */
 };
 

@@ -77,7 +77,7 @@ struct trace_header {
 	uint32_t parent_pid;
 	uint32_t forked; /* 1: a child recorded since fork; blocks of its parent are foreign */
 	uint32_t sample_bytes_log2; /* 0: exact; reserved for sampling */
-	uint32_t max_depth;	    /* frames a stack is cut to */
+	uint32_t max_depth;	    /* no stack has more frames; see TRACE_CUT_DEPTH */
 	uint32_t tick_shift; /* two ticks that differ in no bit from here up may be unordered */
 	uint32_t reserved0[4];
 	uint64_t checksum; /* XXH3-64 of the bytes before this field */
@@ -109,6 +109,12 @@ enum trace_stop {
 	TRACE_STOP_NONE = 0,
 	TRACE_STOP_RING = 1, /* no memory for another thread's ring */
 };
+
+/*
+ * A deeper stack is cut to max_depth frames, or, when that is this at least, somewhere between three
+ * quarters of max_depth and that: where neighbours are cut too, so that they share what they have.
+ */
+#define TRACE_CUT_DEPTH 64
 
 /* Reasons why a recording may be incomplete, in trace_header.flags. */
 enum trace_flag {

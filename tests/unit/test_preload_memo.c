@@ -117,11 +117,18 @@ static unsigned walk(const struct unwind_origin *origin, uintptr_t *pcs)
 static void compare_stacks(const struct unwind_origin *origin)
 {
 	uintptr_t expected[FRAMES_MAX], pc;
+	uint64_t truncated = counts.truncated;
 	uint32_t id = unwind_memo.stack(state, origin, max_depth, &counts);
 	unsigned count = walk(origin, expected);
-	unsigned i = 0;
+	unsigned i = 0, kept = 0;
 
 	events++;
+	/* A stack that is too deep may have been cut within its outermost quarter. */
+	for (uint32_t left = id; left && stacks_frame(left, &left, &pc);)
+		kept++;
+	if (counts.truncated != truncated && max_depth >= 64 && kept < count &&
+	    kept >= max_depth - max_depth / 4)
+		count = kept;
 	for (; i < count && id && stacks_frame(id, &id, &pc) && pc == expected[i]; i++)
 		;
 	wrong += i != count || id;
@@ -182,9 +189,9 @@ END_TEST
 
 START_TEST(same_when_cut)
 {
-	static const unsigned depths[] = {1, 3, 12, 40};
+	static const unsigned depths[] = {1, 3, 12, 40, 64};
 
-	walk_shapes(depths[_i], "3000", "60");
+	walk_shapes(depths[_i], "3000", "90");
 	ck_assert_uint_gt(counts.truncated, 0);
 }
 END_TEST
@@ -220,7 +227,7 @@ int main(void)
 	tcase_add_test(tcase, positions_start_over);
 	tcase_add_test(tcase, joins_are_exact);
 	tcase_add_test(tcase, same_as_by_rules);
-	tcase_add_loop_test(tcase, same_when_cut, 0, 4);
+	tcase_add_loop_test(tcase, same_when_cut, 0, 5);
 	tcase_add_test(tcase, same_when_deep);
 	tcase_add_test(tcase, same_when_forgotten);
 	suite_add_tcase(suite, tcase);

@@ -54,8 +54,9 @@ class Runner:
         subprocess.run(command, check=True)
         return output
 
-    def run(self, name, command, least, env=None, children=False):
-        """`least` events must have been compared; all processes' counts are added."""
+    def run(self, name, command, least, env=None, children=False, most_bytes=None):
+        """`least` events must have been compared; all processes' counts are added. `most_bytes`:
+        of the traces, which have all nodes uncompressed here."""
         traces = os.path.join(self.folder, "traces")
         shutil.rmtree(traces, ignore_errors=True)
         os.mkdir(traces)
@@ -65,18 +66,21 @@ class Runner:
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True, errors="replace")
         sums = [0, 0, 0, 0]
+        size = 0
         for path in glob.glob(traces + "/*.bin"):
+            size += os.path.getsize(path)
             with open(path, "rb") as trace:
                 trace.seek(HEADER_COUNTS)
                 sums = [a + b for a, b in zip(sums, struct.unpack("=4Q", trace.read(32)))]
         checked, mismatches, fallbacks, truncated = sums
         self.total += checked
         good = done.returncode == 0 and mismatches == 0 and checked >= least
+        good = good and (most_bytes is None or size <= most_bytes)
         print(f"{'ok  ' if good else 'FAIL'} {name}: {checked} checked, {mismatches} mismatches, "
               f"{fallbacks} fallbacks, {truncated} truncated", flush=True)
         if not good:
             self.failed.append(name)
-            print(f"     status {done.returncode}, at least {least} wanted")
+            print(f"     status {done.returncode}, at least {least} wanted, {size} bytes")
             print("".join("     " + line + "\n" for line in done.stderr.splitlines()[:20]))
 
 
@@ -93,9 +97,12 @@ def shapes(runner):
 
 def depths(runner):
     program = runner.build("shapes.c", "gcc", ["-O2"])
-    # Each stack that is cut at 256 frames may be 256 nodes of its own: few of the deepest.
     for depth, rounds in ((5, 40), (60, 40), (200, 40), (600, 5)):
         runner.run(f"depth {depth}", [program, str(rounds * runner.scale), str(depth)], 200)
+    # If each stack had the nodes of its 256 frames to itself: 16 MB.
+    program = runner.build("abyss.c", "gcc", ["-O2"])
+    runner.run("abyss", [program, str(runner.scale), "4000"], 4000,
+               most_bytes=3000000 * runner.scale)
 
 
 def leaps(runner):
