@@ -1,10 +1,11 @@
 /*
  * A program that has libraries in unusual ways, by argv[1]:
  *
- *   deepbind PLUGIN   its malloc is libc's own, past all preloads: what it allocates is not seen,
- * and freed here it is foreign namespace PLUGIN  in a namespace with a libc, and a heap, of its own
- *   static-tls LIB    whose thread-local storage has to fit what the loader kept for such libraries
- *   unload ONE TWO    thread: loads, calls and unloads ONE over and over; main: allocates in TWO
+ * "deepbind" PLUGIN: its malloc is libc's own, past all preloads: what it allocates is not seen,
+ * and freed here it is foreign. "namespace" PLUGIN: in a namespace with a libc, and a heap, of its
+ * own. "static-tls" LIB: whose thread-local storage has to fit what the loader kept for such
+ * libraries. "unload" ONE TWO THREE: a thread loads, calls and unloads ONE and TWO by turns, which
+ * come to lie at one address, while main allocates in THREE.
  *
  * Prints its truth; what the loader allocates is not in it.
  */
@@ -19,7 +20,7 @@
 typedef void *allocate_function(size_t bytes);
 
 static atomic_int over;
-static const char *unloaded;
+static char **unloaded;
 
 static void work(void)
 {
@@ -73,14 +74,23 @@ static void static_tls(char **paths)
 	load(paths[0], 0);
 }
 
+static uint64_t bytes_in[2];
+static int same_address;
+
 static void *load_and_unload(void *memory)
 {
+	allocate_function *before = NULL;
+
 	for (int round = 0; round < 300 || !atomic_load(&over); round++) {
-		void *library = load(unloaded, 0);
-		void *block = function_of(library)(1111);
+		void *library = load(unloaded[round % 2], 0);
+		allocate_function *allocate = function_of(library);
+		void *block = allocate(1111);
 
 		truth_got(block, 1111);
 		truth_free(block, 1111);
+		bytes_in[round % 2] += 1111;
+		same_address += allocate == before;
+		before = allocate;
 		dlclose(library);
 		if (round == 300)
 			atomic_store(&over, 1);
@@ -91,12 +101,12 @@ static void *load_and_unload(void *memory)
 
 static void unload(char **paths)
 {
-	allocate_function *allocate = function_of(load(paths[1], 0));
+	allocate_function *allocate = function_of(load(paths[2], 0));
 	struct truth other = {0};
 	pthread_t thread;
 	uint64_t here;
 
-	unloaded = paths[0];
+	unloaded = paths;
 	TRUTH_REQUIRE(pthread_create(&thread, NULL, load_and_unload, &other) == 0);
 	for (here = 0; here < 1000 || !atomic_load(&over); here++) {
 		void *block = allocate(2222);
@@ -107,9 +117,12 @@ static void unload(char **paths)
 			atomic_store(&over, 1);
 	}
 	pthread_join(thread, NULL);
-	truth_note(",\"names\":[[%ju,\"inside_one\",\"plugin_allocate\",\"load_and_unload\"],"
+	truth_note(",\"same_address\":%d,"
+		   "\"names\":[[%ju,\"inside_one\",\"plugin_allocate\",\"load_and_unload\"],"
+		   "[%ju,\"inside_two\",\"plugin_allocate\",\"load_and_unload\"],"
 		   "[%ju,\"inside_two\",\"plugin_allocate\",\"main\"]]",
-		   (uintmax_t)other.bytes_allocated, (uintmax_t)truth.bytes_allocated);
+		   same_address, (uintmax_t)bytes_in[0], (uintmax_t)bytes_in[1],
+		   (uintmax_t)truth.bytes_allocated);
 	truth_add(&truth, &other);
 }
 
