@@ -272,12 +272,14 @@ static void run_daemon(void)
 		leave();
 	}
 	begin_child();
+	blocks[0] = blocks[1]; /* the other is freed already */
+	live_as_child();
 	TRUTH_REQUIRE(chdir("/") == 0);
 	umask(0777);
 	for (int fd = 0; fd < 65536; fd++)
 		close(fd);
-	blocks[0] = blocks[1]; /* the other is freed already */
-	live_as_child();
+	for (int i = 0; i < 5000; i++) /* more than fits a ring */
+		truth_free(truth_malloc(60), 60);
 	umask(0);
 	save("daemon");
 	exit(0);
