@@ -40,12 +40,6 @@ struct piece {
 /* The return address in a stack that is not known; in no module, whatever a trace says. */
 #define NOWHERE 1
 
-/* A stack and how it looks: `count` numbers of frames. */
-struct stack {
-	struct profile_stack stack;
-	const uint32_t *looks;
-};
-
 struct site_stacks {
 	struct module_map *modules;
 	uint32_t max_depth;
@@ -62,10 +56,9 @@ struct site_stacks {
 	struct id_table look_index;
 	/* stacks */
 	struct id_table stack_index;
-	struct stack *stacks;
+	struct profile_stack *stacks;
 	size_t stack_count;
 	struct piece *frame_pieces;
-	struct piece *look_pieces;
 	/* the stack at hand */
 	uint32_t *site_codes;
 	size_t site_codes_capacity;
@@ -143,9 +136,6 @@ void site_stacks_finish(struct site_stacks *stacks)
 {
 	id_table_fini(&stacks->look_index);
 	id_table_fini(&stacks->stack_index);
-	free_pieces(&stacks->look_pieces);
-	for (size_t i = 0; i < stacks->stack_count; i++)
-		stacks->stacks[i].looks = NULL;
 	free(stacks->codes);
 	free(stacks->frames);
 	free(stacks->looks);
@@ -182,15 +172,18 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* What people see of a frame; its offset only where there is no line. */
-static bool frame_looks(const void *context, uint32_t id)
+static bool same_look(const struct profile_frame *a, const struct profile_frame *b)
 {
-	const struct site_stacks *stacks = context;
-	const struct profile_frame *a = stacks->frames[stacks->frame_count];
-	const struct profile_frame *b = stacks->frames[id];
-
 	return a->line == b->line && a->inlined == b->inlined &&
 	       (a->line != 0 || a->offset == b->offset) && same_text(a->function, b->function) &&
 	       same_text(a->file, b->file) && same_text(a->module, b->module);
+}
+
+static bool frame_looks(const void *context, uint32_t id)
+{
+	const struct site_stacks *stacks = context;
+
+	return same_look(stacks->frames[stacks->frame_count], stacks->frames[id]);
 }
 
 static uint64_t hash_text(const char *text, uint64_t seed)
@@ -393,29 +386,31 @@ static int gather(struct site_stacks *stacks, const struct callstack_table *call
 	return rc;
 }
 
+/* Nearly always their frames are the very same. */
 static bool stack_same(const void *context, uint32_t id)
 {
 	const struct site_stacks *stacks = context;
-	const struct stack *a = &stacks->stacks[stacks->stack_count];
-	const struct stack *b = &stacks->stacks[id];
+	const struct profile_stack *a = &stacks->stacks[stacks->stack_count];
+	const struct profile_stack *b = &stacks->stacks[id];
 
-	return a->stack.count == b->stack.count &&
-	       memcmp(a->looks, b->looks, a->stack.count * sizeof(*a->looks)) == 0;
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (a->frames[i] != b->frames[i] && !same_look(a->frames[i], b->frames[i]))
+			return false;
+	return true;
 }
 
 /* Makes the stack in `work` the owner of its frames. */
-static int keep(struct site_stacks *stacks, struct stack *stack)
+static int keep(struct site_stacks *stacks, struct profile_stack *stack)
 {
-	size_t count = stack->stack.count;
-	const struct profile_frame **frames = cut(&stacks->frame_pieces, count * sizeof(*frames));
-	uint32_t *looks = cut(&stacks->look_pieces, count * sizeof(*looks));
+	size_t bytes = stack->count * sizeof(*stack->frames);
+	const struct profile_frame **frames = cut(&stacks->frame_pieces, bytes);
 
-	if (frames == NULL || looks == NULL)
+	if (frames == NULL)
 		return -ENOMEM;
-	memcpy(frames, stack->stack.frames, count * sizeof(*frames));
-	memcpy(looks, stack->looks, count * sizeof(*looks));
-	stack->stack.frames = frames;
-	stack->looks = looks;
+	memcpy(frames, stack->frames, bytes);
+	stack->frames = frames;
 	stacks->stack_count++;
 	return 0;
 }
@@ -447,7 +442,7 @@ int site_stacks_add(struct site_stacks *stacks, const struct callstack_table *ca
 {
 	size_t depth = callstack_depth(callstacks, site);
 	size_t trim = 0;
-	struct stack *stack;
+	struct profile_stack *stack;
 	void *larger;
 	int rc = gather(stacks, callstacks, site, depth);
 
@@ -460,17 +455,17 @@ int site_stacks_add(struct site_stacks *stacks, const struct callstack_table *ca
 	if (stacks->symbols)
 		trim = frame_rules_trim(stacks->work, stacks->work_count);
 	stack = &stacks->stacks[stacks->stack_count];
-	*stack = (struct stack){
-	    .stack = {.frames = stacks->work + trim, .count = stacks->work_count - trim},
-	    .looks = stacks->work_looks + trim};
-	stack->stack.truncated = is_cut(stacks, &stack->stack, depth);
-	rc = id_table_intern(&stacks->stack_index,
-			     XXH3_64bits(stack->looks, stack->stack.count * sizeof(uint32_t)),
-			     stack_same, stacks, (uint32_t)stacks->stack_count, number);
+	*stack = (struct profile_stack){.frames = stacks->work + trim,
+					.count = stacks->work_count - trim};
+	stack->truncated = is_cut(stacks, stack, depth);
+	rc =
+	    id_table_intern(&stacks->stack_index,
+			    XXH3_64bits(stacks->work_looks + trim, stack->count * sizeof(uint32_t)),
+			    stack_same, stacks, (uint32_t)stacks->stack_count, number);
 	if (rc != 0 || *number != stacks->stack_count)
 		return rc;
 	if (stacks->symbols)
-		stack->stack.site_frame = frame_rules_site(stack->stack.frames, stack->stack.count);
+		stack->site_frame = frame_rules_site(stack->frames, stack->count);
 	return keep(stacks, stack);
 }
 
@@ -481,5 +476,5 @@ size_t site_stacks_count(const struct site_stacks *stacks)
 
 const struct profile_stack *site_stacks_get(const struct site_stacks *stacks, uint32_t number)
 {
-	return &stacks->stacks[number].stack;
+	return &stacks->stacks[number];
 }
