@@ -191,14 +191,13 @@ static uint32_t depth_of(const struct callstack_table *table, uint32_t id)
 }
 
 /* Walks from `id` outwards; ids[0..*count) get IN_WALK marks. *known is where the walk ended. */
-static int walk_out(struct callstack_table *table, uint32_t id, uint32_t **ids, size_t *count,
-		    uint32_t *known)
+static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[STACK_DEPTH_MAX],
+		    size_t *count, uint32_t *known)
 {
 	*known = ROOT;
 	while (id != 0) {
 		struct callstack_chunk *chunk;
 		size_t slot = id % TRACE_NODES_CHUNK_WORDS;
-		uint32_t *larger;
 		int rc = find_chunk(table, id, &chunk);
 
 		if (rc != 0)
@@ -212,13 +211,7 @@ static int walk_out(struct callstack_table *table, uint32_t id, uint32_t **ids, 
 			table->unresolved++;
 			return 0;
 		}
-		larger = *ids;
-		if ((*count & (*count - 1)) == 0)
-			larger = reallocarray(*ids, *count == 0 ? 1 : *count * 2, sizeof(*larger));
-		if (larger == NULL)
-			return -ENOMEM;
-		*ids = larger;
-		(*ids)[(*count)++] = id;
+		ids[(*count)++] = id;
 		chunk->state[slot] = IN_WALK;
 		id = TRACE_NODE_PARENT(chunk->words[slot]);
 	}
@@ -249,9 +242,9 @@ static int resolve_node(struct callstack_table *table, uint32_t id, uint32_t par
 /* Makes `id` and all its callers resolved; *node is `id`, or ROOT when there is no such node. */
 static int resolve(struct callstack_table *table, uint32_t id, uint32_t *node)
 {
-	uint32_t *ids = NULL;
+	uint32_t ids[STACK_DEPTH_MAX];
 	size_t count = 0;
-	int rc = walk_out(table, id, &ids, &count, node);
+	int rc = walk_out(table, id, ids, &count, node);
 
 	while (rc == 0 && count > 0) {
 		uint32_t inner = ids[--count];
@@ -259,7 +252,6 @@ static int resolve(struct callstack_table *table, uint32_t id, uint32_t *node)
 		rc = resolve_node(table, inner, *node);
 		*node = inner;
 	}
-	free(ids);
 	return rc;
 }
 
