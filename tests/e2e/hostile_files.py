@@ -261,7 +261,20 @@ def filtered(bench, env=None):
     exact(report, truth_of(run.stdout), "filters")
 
 
+def started_filtered(bench):
+    """The same for a program that is started with the filter on."""
+    argv = [bench.program("filters"), bench.program("threads")]
+    if bench.run(argv).status:
+        raise Skip("the filter does not let this program pass without the recorder either")
+    run = bench.record(argv)
+    sound(run, traces=2)
+    reports = [bench.read(trace) for trace in run.traces]
+    equal("ends", [r["process"]["end"] for r in reports], ["exec", "exit"])
+    exact(reports[1], truth_of(run.stdout), "threads")
+
+
 CASES = {
+    "files.system_calls_to_start": started_filtered,
     "settings.misspelt": misspelt,
     "files.system_calls": filtered,
     "files.dup_race": dup_race,

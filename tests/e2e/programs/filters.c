@@ -2,6 +2,9 @@
  * A program that lets the kernel kill it for any system call but those of its list: what itself and
  * libc need for allocations, threads, coroutines, signals and output, and what docs/reliability.md
  * says the recorder makes once it runs. Prints its truth.
+ *
+ * With arguments it becomes that program instead, as a service does whose manager set the filter,
+ * and what a start needs is allowed too.
  */
 #include <errno.h>
 #include <linux/audit.h>
@@ -64,6 +67,26 @@ static const int allowed[] = {
 };
 #define ALLOWED (sizeof(allowed) / sizeof(allowed[0]))
 
+static const int allowed_to_start[] = {
+    /* the loader's and libc's */
+    SYS_execve,
+    SYS_access,
+    SYS_arch_prctl,
+    SYS_set_tid_address,
+    SYS_getrandom,
+    SYS_newfstatat,
+    SYS_mremap,
+    SYS_sched_yield, /* of the program started */
+    /* the recorder's */
+    SYS_getppid,
+    SYS_geteuid,
+    SYS_uname,
+    SYS_getcwd,
+    SYS_readlinkat,
+    SYS_unlinkat,
+};
+#define ALLOWED_TO_START (sizeof(allowed_to_start) / sizeof(allowed_to_start[0]))
+
 static void *kept[64];
 static ucontext_t coroutine, resumer;
 
@@ -72,9 +95,17 @@ static void put(struct sock_filter **at, uint16_t code, uint32_t value, uint8_t 
 	*(*at)++ = (struct sock_filter){code, yes, no, value};
 }
 
-static void forbid_all_else(void)
+static void allow(struct sock_filter **at, const int *calls, size_t count)
 {
-	static struct sock_filter filter[2 * ALLOWED + 8];
+	for (size_t i = 0; i < count; i++) {
+		put(at, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i], 0, 1);
+		put(at, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+	}
+}
+
+static void forbid_all_else(int but_a_start)
+{
+	static struct sock_filter filter[2 * (ALLOWED + ALLOWED_TO_START) + 8];
 	struct sock_filter *at = filter;
 	struct sock_fprog program = {.filter = filter};
 
@@ -82,10 +113,9 @@ static void forbid_all_else(void)
 	put(&at, BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
 	put(&at, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
 	put(&at, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-	for (size_t i = 0; i < ALLOWED; i++) {
-		put(&at, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)allowed[i], 0, 1);
-		put(&at, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-	}
+	allow(&at, allowed, ALLOWED);
+	if (but_a_start)
+		allow(&at, allowed_to_start, ALLOWED_TO_START);
 	put(&at, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
 	program.len = (unsigned short)(at - filter);
 	TRUTH_REQUIRE(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
@@ -139,13 +169,15 @@ static void on_other_stacks(void)
 	raise(SIGUSR1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct truth other = {0};
 	pthread_t thread;
 
 	work(10);
-	forbid_all_else();
+	forbid_all_else(argc > 1);
+	if (argc > 1)
+		execv(argv[1], argv + 1);
 	on_other_stacks();
 	work(30000);
 	TRUTH_REQUIRE(pthread_create(&thread, NULL, in_thread, &other) == 0);
