@@ -215,7 +215,7 @@ static unsigned distance(const char *a, size_t a_length, const char *b)
 
 static bool is_known(const char *name, size_t length)
 {
-	static const char llvms[] = "MEMPROF_OPTIONS"; /* clang -fmemory-profile's */
+	static const char llvms[] = PREFIX "OPTIONS"; /* clang -fmemory-profile's */
 
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		if (strlen(option_table[i].name) == length &&
