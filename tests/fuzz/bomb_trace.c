@@ -98,7 +98,7 @@ static void chain(struct trace_builder *builder)
 	uint32_t ring = trace_builder_ring(builder, 0, TRACE_EVENTS_MAX * 4);
 	uint32_t node = 0;
 
-	for (uint64_t i = 1; i < 60000; i++) {
+	for (uint64_t i = 1; i < 20000; i++) {
 		node = trace_builder_node(builder, node, 0x1000 + i);
 		trace_builder_acquire(builder, ring, i, TRACE_EVENT_MALLOC, i << 4, 1, node);
 	}

@@ -9,7 +9,7 @@ add_executable(fuzz_replay ${FUZZ}/fuzz_replay.c ${FUZZ_TARGET})
 target_link_libraries(fuzz_replay PRIVATE analyzer_sanitized test_support)
 set_target_properties(fuzz_replay PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 file(GLOB FUZZ_CORPUS CONFIGURE_DEPENDS ${FUZZ}/corpus/*.zst)
-add_test(NAME fuzz.replay COMMAND fuzz_replay ${FUZZ_CORPUS})
+add_test(NAME fuzz.replay COMMAND fuzz_replay -n 10 ${FUZZ_CORPUS})
 set_tests_properties(fuzz.replay PROPERTIES TIMEOUT 300)
 
 # Everything that is fuzzed is compiled once more, with coverage.
