@@ -59,12 +59,30 @@ void text_add_count(struct text *text, uint64_t number)
 	add_digits(text, number, true);
 }
 
+/* Bytes of the character that begins here; 0: it is none (RFC 3629), or drives terminals. */
+static size_t harmless(const unsigned char *s)
+{
+	size_t bytes = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+	if (s[0] < ' ' || s[0] == 0x7f || s[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < bytes; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if (s[0] == 0xc2 && s[1] < 0xa0) /* the second set of controls */
+		return 0;
+	if (s[0] == 0xe2 && s[1] == 0x80) /* line separators, marks of direction (UAX 9) */
+		return s[2] < 0x8b || (s[2] > 0x8f && s[2] < 0xa8) || s[2] > 0xae ? bytes : 0;
+	return s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa0 ? 0 : bytes;
+}
+
 void text_add_printable(struct text *text, const char *string)
 {
-	for (; *string; string++) {
-		char c = (unsigned char)*string < ' ' || *string == 0x7f ? '?' : *string;
+	while (*string) {
+		size_t bytes = harmless((const unsigned char *)string);
 
-		text_add_bytes(text, &c, 1);
+		text_add_bytes(text, bytes ? string : "?", bytes ? bytes : 1);
+		string += bytes ? bytes : 1;
 	}
 }
 

@@ -22,7 +22,7 @@ void text_add_bytes(struct text *text, const char *bytes, size_t count);
 void text_add_number(struct text *text, uint64_t number);
 /* With thousands separators, for people. */
 void text_add_count(struct text *text, uint64_t number);
-/* A string from outside, control characters replaced. */
+/* A string from outside, with '?' for each byte that drives terminals or is no UTF-8. */
 void text_add_printable(struct text *text, const char *string);
 /* Ends the string with NUL (always fits) and returns its length. */
 size_t text_end(struct text *text, const char *buffer);

@@ -253,12 +253,14 @@ def record_names(bench):
         raise Skip("no compiler here")
     program = build_names(bench)
     arguments = [name for name in HOSTILE] + [LONG]
-    trace = os.path.join(bench.work, "trace.bin")
+    folder = os.fsencode(bench.fresh("traces"))
     run = bench.run([program, *arguments], prepare=hostile_host,
-                    env={"LD_PRELOAD": bench.lib, "MEMPROF_OUT": trace})
+                    env={"LD_PRELOAD": bench.lib,
+                         "MEMPROF_OUT": os.path.join(folder, b"memprof.%e.bin")})
     equal("status", run.status, 0)
     check_text("the recorder's lines", run.stderr)
-    return trace
+    equal("its lines", run.stderr.count(b"\n"), 3)
+    return os.path.join(folder, os.listdir(folder)[0])
 
 
 def names(bench):

@@ -65,6 +65,13 @@ START_TEST(control_characters)
 	text_add_printable(&text, "a\033[2J\n\x7f\tü");
 	text_end(&text, buffer);
 	ck_assert_str_eq(buffer, "a?[2J???ü");
+
+	/* the second set of controls, alone and in UTF-8; direction; broken and overlong forms */
+	text_init(&text, buffer, sizeof(buffer));
+	text_add_printable(&text, "\x9b"
+				  "31m|\xc2\x9b|\u202e|\u2066|\u2014|\xc0\xaf|\xf0\x9f\x98");
+	text_end(&text, buffer);
+	ck_assert_str_eq(buffer, "?31m|??|???|???|\u2014|??|???");
 }
 END_TEST
 
