@@ -256,11 +256,13 @@ static struct event_shape *define(struct event_decoder *decoder)
 {
 	const uint8_t *at = decoder->at[TRACE_COLUMN_DEFINITION];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_DEFINITION];
-	struct event_shape *shape = &decoder->shapes[decoder->shape_count];
+	struct event_shape *shape;
 	uint8_t class;
 
+	/* Without room there may be no table. */
 	if (at >= end || decoder->shape_count == decoder->shape_room)
 		return NULL;
+	shape = &decoder->shapes[decoder->shape_count];
 	*shape = (struct event_shape){.kind = *at++};
 	class = event_class[shape->kind];
 	if (class == TRACE_CLASS_NONE)
