@@ -43,8 +43,8 @@ def accounted(report, told):
     check(lost > 0, "nothing was lost: the test does not test")
     # The loader's TLS vector of the thread may be there too, and samples of the resident size.
     more = calls_of(totals) + lost - calls_of(told)
-    check(0 <= more <= 4 + 100 * totals["duration_s"], f"{calls_of(told)} calls, {calls_of(totals)} recorded, {lost} lost: "
-          f"{more:+d}")
+    check(0 <= more <= 4 + 100 * totals["duration_s"],
+          f"{calls_of(told)} calls, {calls_of(totals)} recorded, {lost} lost: {more:+d}")
     return f"{calls_of(totals)} calls recorded, {lost} counted as lost"
 
 

@@ -1,5 +1,5 @@
-"""Programs of other languages do their work unchanged, and what they take from the C heap is counted
-as they count it themselves where they can."""
+"""Programs of other languages do their work unchanged, and what they take from the C heap is
+counted as they count it themselves where they can."""
 
 import os
 import shutil
@@ -130,8 +130,8 @@ new Worker(code, { eval: true }).on('message', m => { console.log(m); process.ex
 
 PERL = """
 use threads; my %h; push @{$h{$_ % 1013}}, "v$_" x ($_ % 7) for 1..50000;
-my @t = map { my $n = $_; threads->create(sub { my $s = 0; $s += length("x" x $_) for 1..$n * 500; $s }) }
-    1..4;
+my @t = map { my $n = $_; 
+    threads->create(sub { my $s = 0; $s += length("x" x $_) for 1..$n * 500; $s }) } 1..4;
 print scalar(keys %h), " ", join(",", map { $_->join } @t), "\\n";
 eval { die "caught" }; print $@ =~ /caught/ ? "died\\n" : ""; exit 3;
 """

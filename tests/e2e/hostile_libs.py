@@ -1,5 +1,5 @@
-"""Libraries loaded in unusual ways, auditors, other allocators, and programs the recorder cannot see
-into: each runs as it would, and what cannot be recorded is said, not guessed."""
+"""Libraries loaded in unusual ways, auditors, other allocators, and programs the recorder cannot
+see into: each runs as it would, and what cannot be recorded is said, not guessed."""
 
 import os
 import shutil
@@ -130,8 +130,8 @@ def static_tls_limit(bench, run):
 
 
 def static_tls(bench):
-    """The recorder's own few words are laid out at the start and leave the room that the loader keeps
-    for libraries loaded later, but for what alignment takes."""
+    """The recorder's own few words are laid out at the start and leave the room that the loader
+    keeps for libraries loaded later, but for what alignment takes."""
     bare = static_tls_limit(bench, bench.run)
     recorded = static_tls_limit(bench, bench.record)
     check(recorded >= bare - 64, f"{bare} bytes fit without the recorder, {recorded} with it")
