@@ -6,6 +6,7 @@
 
 #include "modules.h"
 #include "node_file.h"
+#include "node_wide.h"
 #include "pages.h"
 #include "trace_file.h"
 
@@ -23,7 +24,7 @@
  * All fields but the links are written before the node is linked (release) and never change.
  */
 struct link {
-	uint32_t pc_low;
+	uint32_t pc_low;	/* of region TRACE_REGION_WIDE: index of the entry */
 	_Atomic uint32_t child; /* region of the pc << REGION_SHIFT | id of a child, 0: none */
 	_Atomic uint32_t next[2];
 };
@@ -132,6 +133,13 @@ static uint32_t draw_id(void)
 	return 0;
 }
 
+/* Stacks are cut from now on, and the header says so. 0: no node. */
+static uint32_t no_room(void)
+{
+	__atomic_fetch_or(&trace_file_header()->flags, TRACE_FLAG_NODES_FULL, __ATOMIC_RELAXED);
+	return 0;
+}
+
 /* Makes a node, in the file and to be linked; its id, 0: no room. */
 static uint32_t node_new(uint32_t parent, uint32_t region, uint32_t pc_low)
 {
@@ -139,11 +147,8 @@ static uint32_t node_new(uint32_t parent, uint32_t region, uint32_t pc_low)
 	uint32_t index = id / TRACE_NODES_CHUNK_WORDS;
 	struct link *link;
 
-	if (!id) {
-		__atomic_fetch_or(&trace_file_header()->flags, TRACE_FLAG_NODES_FULL,
-				  __ATOMIC_RELAXED);
-		return 0;
-	}
+	if (!id)
+		return no_room();
 	if (!atomic_load_explicit(&links[index], memory_order_acquire) && !links_make(index))
 		return 0;
 	link = link_of(id);
@@ -197,25 +202,26 @@ static uint32_t add(_Atomic uint32_t *slot, uint64_t hash, uint32_t parent, uint
 
 uint32_t stacks_node(uint32_t parent, uintptr_t pc)
 {
-	uint32_t region = region_code((uint32_t)((uint64_t)pc >> 32), modules_epoch(pc));
-	uint64_t hash = hash_code(region, (uint32_t)pc);
+	uint32_t epoch = modules_epoch(pc);
+	uint32_t region = region_code((uint32_t)((uint64_t)pc >> 32), epoch);
+	uint32_t pc_low = (uint32_t)pc;
 	_Atomic uint32_t *slot;
+	uint64_t hash;
 	uint32_t id;
 
+	if (__builtin_expect(region == TRACE_REGION_WIDE, 0) &&
+	    !node_wide_index(pc, epoch, &pc_low))
+		return no_room();
+	hash = hash_code(region, pc_low);
 	/* A walk that a fork interrupted goes on with an id of the parent process. */
 	if (!is_linkable(parent))
 		return 0;
 	slot = &link_of(parent)->child;
-	id = find(&slot, &hash, region, (uint32_t)pc);
+	id = find(&slot, &hash, region, pc_low);
 	if (__builtin_expect(id != 0, 1))
 		return id;
-	if (region == TRACE_REGION_WIDE) {
-		__atomic_fetch_or(&trace_file_header()->flags, TRACE_FLAG_NODES_FULL,
-				  __ATOMIC_RELAXED);
-		return 0;
-	}
 	modules_note(pc);
-	return add(slot, hash, parent, region, (uint32_t)pc);
+	return add(slot, hash, parent, region, pc_low);
 }
 
 bool stacks_frame(uint32_t id, uint32_t *parent, uintptr_t *pc)
@@ -225,6 +231,8 @@ bool stacks_frame(uint32_t id, uint32_t *parent, uintptr_t *pc)
 	if (!word)
 		return false;
 	*parent = TRACE_NODE_PARENT(word);
+	if (TRACE_NODE_REGION(word) == TRACE_REGION_WIDE)
+		return node_wide_pc(TRACE_NODE_PC_LOW(word), pc);
 	*pc = TRACE_NODE_PC_LOW(word);
 	*pc |= (uintptr_t)trace_file_header()->regions[TRACE_NODE_REGION(word)].pc_high << 32;
 	return true;
@@ -239,6 +247,7 @@ int stacks_init(void)
 	/* Huge pages hold the links of a few more. */
 	for (uint32_t i = 0; i < CHUNKS_MAX && i < used + LINKS_AT_ONCE; i++)
 		atomic_store_explicit(&links[i], NULL, memory_order_relaxed);
+	node_wide_init();
 	if (!links_make(0))
 		return -ENOMEM;
 	atomic_store_explicit(&next_id, NODE_FILE_FIRST, memory_order_relaxed);

@@ -4,6 +4,7 @@
 #include <zstd.h>
 
 #include "node_file.h"
+#include "node_wide.h"
 #include "preload_support.h"
 
 #define CHUNK TRACE_NODES_CHUNK_WORDS
@@ -252,24 +253,78 @@ START_TEST(packed_without_zstd)
 }
 END_TEST
 
-/* As many 4-GiB pieces of address space as there are codes; then stacks are cut, and it is said. */
-START_TEST(too_many_regions)
+/* The pc and epoch of a node that has a WIDE entry. */
+static struct trace_wide_pc wide_of(const struct nodes *nodes, uint32_t id, uint32_t parent)
 {
-	uint32_t ids[TRACE_REGION_WIDE];
-	struct nodes nodes;
+	uint64_t word = nodes->words[id];
+	uint32_t entry = TRACE_NODE_PC_LOW(word);
+	struct trace_wide_pc wide = {0};
 
-	for (uint64_t i = 0; i < TRACE_REGION_WIDE; i++) {
-		ids[i] = stacks_node(0, (i + 1) << 32 | 0x1000);
+	ck_assert_uint_eq(TRACE_NODE_PARENT(word), parent);
+	ck_assert_uint_eq(TRACE_NODE_REGION(word), TRACE_REGION_WIDE);
+	for (size_t i = 0; i < nodes->trace.count; i++) {
+		const struct support_segment *segment = &nodes->trace.segments[i];
+
+		if (segment->head.type != TRACE_SEGMENT_WIDE ||
+		    segment->head.index != entry / TRACE_WIDE_CHUNK_ENTRIES)
+			continue;
+		memcpy(&wide,
+		       nodes->trace.bytes + segment->offset + sizeof(struct trace_segment) +
+			   entry % TRACE_WIDE_CHUNK_ENTRIES * sizeof(wide),
+		       sizeof(wide));
+	}
+	return wide;
+}
+
+#define WIDE 20000 /* several chunks of entries, and of nodes */
+
+/* More 4-GiB pieces of address space than there are codes: the rest has whole pcs. */
+START_TEST(many_regions)
+{
+	static uint32_t ids[WIDE];
+	struct nodes nodes;
+	uintptr_t pc;
+	uint32_t parent;
+
+	for (uint64_t i = 0; i < WIDE; i++) {
+		ids[i] = stacks_node(i ? ids[i / 2] : 0, (i + 1) << 32 | 0x1000);
 		ck_assert_uint_ne(ids[i], 0);
 	}
 	ck_assert_uint_eq(trace_file_header()->flags, 0);
-	ck_assert_uint_eq(stacks_node(0, 100ULL << 32 | 0x1000), 0);
-	ck_assert_uint_eq(trace_file_header()->flags, TRACE_FLAG_NODES_FULL);
-	ck_assert_uint_eq(stacks_node(0, 5ULL << 32 | 0x1000), ids[4]);
+	ck_assert(stacks_frame(ids[WIDE - 1], &parent, &pc));
+	ck_assert_uint_eq(parent, ids[(WIDE - 1) / 2]);
+	ck_assert_uint_eq(pc, (uint64_t)WIDE << 32 | 0x1000);
 	nodes = read_nodes();
-	for (uint64_t i = 0; i < TRACE_REGION_WIDE; i++)
-		check_node(&nodes, ids[i], 0, (i + 1) << 32 | 0x1000);
+	for (uint64_t i = 0; i < WIDE; i++) {
+		uint32_t outer = i ? ids[i / 2] : 0;
+		uint64_t expected = (i + 1) << 32 | 0x1000;
+		struct trace_wide_pc wide;
+
+		ck_assert_uint_eq(stacks_node(outer, expected), ids[i]);
+		if (i < TRACE_REGION_WIDE) {
+			check_node(&nodes, ids[i], outer, expected);
+			continue;
+		}
+		wide = wide_of(&nodes, ids[i], outer);
+		ck_assert_uint_eq(wide.pc, expected);
+		ck_assert_uint_eq(wide.epoch_1, 1);
+	}
 	free_nodes(&nodes);
+}
+END_TEST
+
+/* Of those, too, there is an end; then stacks are cut, and it is said. */
+START_TEST(too_many_wide)
+{
+	uint64_t most = NODE_WIDE_MAX + TRACE_REGION_WIDE;
+	uint32_t last = 0;
+
+	for (uint64_t i = 0; i < most; i++)
+		ck_assert_uint_ne(last = stacks_node(0, (i + 1) << 32 | 0x1000), 0);
+	ck_assert_uint_eq(trace_file_header()->flags, 0);
+	ck_assert_uint_eq(stacks_node(0, (most + 1) << 32 | 0x1000), 0);
+	ck_assert_uint_eq(trace_file_header()->flags, TRACE_FLAG_NODES_FULL);
+	ck_assert_uint_eq(stacks_node(0, most << 32 | 0x1000), last);
 }
 END_TEST
 
@@ -284,6 +339,26 @@ START_TEST(anew)
 	ck_assert_int_eq(trace_file_create("u", &header), 0);
 	ck_assert_int_eq(stacks_init(), 0);
 	ck_assert_uint_eq(stacks_node(0, 0x7777), first);
+}
+END_TEST
+
+/* And WIDE entries of its own. */
+START_TEST(anew_wide)
+{
+	struct trace_header header = support_header();
+	uint32_t id = 0;
+	uintptr_t pc;
+	uint32_t parent;
+
+	for (unsigned round = 0; round < 2; round++) {
+		for (uint64_t i = 0; i <= 5000; i++)
+			id = stacks_node(0, (i + 1) << 32 | (round + 1));
+		ck_assert(stacks_frame(id, &parent, &pc));
+		ck_assert_uint_eq(pc, 5001ULL << 32 | (round + 1));
+		ck_assert_int_eq(trace_file_create("u", &header), 0);
+		ck_assert_int_eq(unlink("u"), 0);
+		ck_assert_int_eq(stacks_init(), 0);
+	}
 }
 END_TEST
 
@@ -349,8 +424,10 @@ int main(void)
 	tcase_add_test(tests, many);
 	tcase_add_test(tests, kept);
 	tcase_add_test(tests, packed_without_zstd);
-	tcase_add_test(tests, too_many_regions);
+	tcase_add_test(tests, many_regions);
+	tcase_add_test(tests, too_many_wide);
 	tcase_add_test(tests, anew);
+	tcase_add_test(tests, anew_wide);
 	tcase_add_test(tests, eight_threads);
 	suite_add_tcase(suite, tests);
 	return support_run(suite);

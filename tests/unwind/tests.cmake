@@ -20,11 +20,15 @@ $<TARGET_FILE:cfi_compare> ${CFI_${name}}")
 	endforeach()
 endif()
 
-foreach(case shapes depths leaps storm reload nocfi redis real)
+foreach(case shapes depths churn leaps storm reload nocfi redis real)
 	add_test(NAME unwind.verify.${case} COMMAND /usr/bin/python3
 		${CMAKE_CURRENT_LIST_DIR}/verify.py --library $<TARGET_FILE:preload> ${case})
 	set_tests_properties(unwind.verify.${case} PROPERTIES TIMEOUT 300)
 endforeach()
+
+add_test(NAME unwind.epochs COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/epochs.py
+	--library $<TARGET_FILE:preload> --report $<TARGET_FILE:memprof-report>)
+set_tests_properties(unwind.epochs PROPERTIES TIMEOUT 120)
 
 # Where libunwind is wrong, gdb is the judge.
 find_program(GDB gdb)

@@ -5,7 +5,8 @@
 
 Every program is compiled here, by gcc and by clang where it is there, at several levels of
 optimisation. The counts are read from the trace's header (include/memprof/trace.h). --scale makes
-the programs run N times as long; the figures in docs/unwinding.md are of --scale 40.
+the programs run N times as long; docs/unwinding.md says which scale its figures are of. `work`, the
+benchmark's programs at their full size, is run only when named.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = os.path.join(HERE, "programs")
+BENCH = os.path.join(HERE, "..", "..", "tools", "bench.d")
 FLAGS = ["-D_GNU_SOURCE", "-g", "-fno-builtin", "-w"]
 HEADER_COUNTS = 192  # offset of unwind_checked in struct trace_header
 PLUGINS = [["-DFRAME=16"], ["-DFRAME=80"], ["-DFRAME=48", "-DWITH_ALLOCA"],
@@ -105,6 +107,16 @@ def depths(runner):
                most_bytes=3000000 * runner.scale)
 
 
+def churn(runner):
+    """The benchmark's loop: few stacks, made again and again."""
+    program = runner.build(os.path.join(BENCH, "churn.c"), "gcc", ["-O2"], "churn")
+    for depth in (5, 24, 60, 100, 200):
+        for threads in (1, 2):
+            runner.run(f"churn depth {depth}, threads {threads}",
+                       [program, str(5000 * runner.scale), str(threads), str(depth), "100"],
+                       5000 * threads)
+
+
 def leaps(runner):
     for compiler in filter(shutil.which, ["gcc", "clang"]):
         for level in ("-O0", "-O2"):
@@ -121,8 +133,9 @@ def storm(runner):
 
 def reload(runner):
     program = runner.build("reload.c", "gcc", ["-O2"])
-    plugins = [runner.build("plugin.c", "gcc", ["-O2", *flags], f"plugin{i}.so", True)
-               for i, flags in enumerate(PLUGINS)]
+    compilers = list(filter(shutil.which, ["gcc", "clang"]))
+    plugins = [runner.build("plugin.c", compiler, ["-O2", *flags], f"plugin{i}{compiler}.so", True)
+               for i, flags in enumerate(PLUGINS) for compiler in compilers]
     runner.run("reload", [program, str(100 * runner.scale), *plugins], 5000)
 
 
@@ -165,7 +178,21 @@ def real(runner):
         runner.run("git status", ["git", "-C", root, "status"], 50, children=True)
 
 
-CASES = {case.__name__: case for case in (shapes, depths, leaps, storm, reload, nocfi, redis, real)}
+def work(runner):
+    """What tools/bench runs."""
+    subprocess.run([sys.executable, os.path.join(BENCH, "gen.py")], cwd=runner.folder, check=True)
+    os.chdir(runner.folder)
+    runner.run("work sqlite", ["sqlite3", ":memory:", "-cmd", ".read work.sql", ".quit"], 100000)
+    runner.run("work perl", ["perl", os.path.join(BENCH, "work.pl")], 100000)
+    runner.run("work cc1plus", ["g++", "-std=c++20", "-O0", "-c", os.path.join(BENCH, "work.cpp"),
+                                "-o", "/dev/null"], 100000, children=True)
+    runner.run("work python", ["/usr/bin/python3", os.path.join(BENCH, "work.py")], 100000,
+               env={"PYTHONMALLOC": "malloc"})
+
+
+NORMAL = {case.__name__: case
+          for case in (shapes, depths, churn, leaps, storm, reload, nocfi, redis, real)}
+CASES = dict(NORMAL, work=work)
 
 
 def main():
@@ -176,7 +203,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="memprof-unwind-") as folder:
         runner = Runner(options.library, options.scale, folder)
-        for name in options.cases or CASES:
+        for name in options.cases or NORMAL:
             CASES[name](runner)
     print(f"{runner.total} stacks compared, {len(runner.failed)} cases failed")
     return 1 if runner.failed else 0
