@@ -46,16 +46,17 @@ static inline uint64_t clock_raw(void)
 	return clock_monotonic_ns();
 }
 
-/* For a release: the stamp is taken before the call that follows can be seen by another thread. */
+/* Now, as nearly as the processor cares to say. */
 static inline uint64_t clock_ticks(void)
 {
 	return clock_raw() - clock_start;
 }
 
 /*
- * For an acquisition when other threads exist: the stamp is taken after all loads before it.
- * Without the fence rdtsc may run ahead of the load that took the block from another thread (Intel
- * SDM vol. 2B, RDTSC), and the block would seem older than its former owner's free.
+ * Where other threads have events, too: the stamp is taken after all loads before it. Without the
+ * fence rdtsc may run ahead of the load that brought the block from another thread (Intel SDM vol.
+ * 2B, RDTSC): an acquisition would seem older than its former owner's free, a free older than the
+ * other thread's acquisition.
  */
 static inline uint64_t clock_ticks_after(void)
 {
@@ -68,8 +69,8 @@ static inline uint64_t clock_ticks_after(void)
 }
 
 /*
- * For an acquisition where no other thread's releases need to be told from it, if loads keep their
- * order: as they do on x86, where a look at memory after this one tells whether it was so.
+ * Where no other thread's events need to be told from it, if loads keep their order: as they do on
+ * x86, where a look at memory after this one tells whether it was so.
  */
 static inline uint64_t clock_ticks_alone(void)
 {

@@ -27,7 +27,7 @@ bool record_maps(void)
 
 uint64_t record_before(struct thread *thread)
 {
-	return sole_stamp_release(thread);
+	return sole_stamp(thread);
 }
 
 static inline uint32_t stack_of(struct thread *thread, const struct unwind_origin *origin)
@@ -77,7 +77,7 @@ void record_resident(struct thread *thread)
 static inline void put_four(struct thread *thread, unsigned kind, uint64_t second, size_t bytes,
 			    unsigned aux, const struct unwind_origin *origin)
 {
-	uint64_t tick = sole_stamp_acquire(thread);
+	uint64_t tick = sole_stamp(thread);
 	uint32_t stack = stack_of(thread, origin);
 	uint64_t *at = reserve(thread, 4);
 
@@ -144,13 +144,13 @@ void record_release_at(struct thread *thread, unsigned kind, const void *address
 
 void record_release(struct thread *thread, unsigned kind, const void *address)
 {
-	record_release_at(thread, kind, address, sole_stamp_release(thread));
+	record_release_at(thread, kind, address, sole_stamp(thread));
 }
 
 void record_realloc(struct thread *thread, unsigned kind, const void *old, const void *address,
 		    size_t bytes, uint64_t before, const struct unwind_origin *origin)
 {
-	uint64_t tick = sole_stamp_acquire(thread);
+	uint64_t tick = sole_stamp(thread);
 	uint32_t stack = stack_of(thread, origin);
 	uint64_t *at = reserve(thread, 6);
 
@@ -179,7 +179,7 @@ void record_unmap(struct thread *thread, unsigned kind, const void *address, siz
 void record_remap(struct thread *thread, const void *old, size_t old_bytes, const void *address,
 		  size_t bytes, uint64_t before, const struct unwind_origin *origin)
 {
-	uint64_t tick = sole_stamp_acquire(thread);
+	uint64_t tick = sole_stamp(thread);
 	uint32_t stack = stack_of(thread, origin);
 	uint64_t *at = reserve(thread, 7);
 

@@ -49,18 +49,10 @@ static inline bool sole_unchanged(void)
 }
 
 /*
- * The stamp of a release, before the real call. The look at the generation comes after the stamp:
- * if it is unchanged, then so it was when the stamp was taken.
+ * The stamp of a release, before the real call, or of an acquisition, after it. The look at the
+ * generation comes after the stamp: if it is unchanged, then so it was when the stamp was taken.
  */
-static inline uint64_t sole_stamp_release(struct thread *thread)
-{
-	uint64_t tick = clock_ticks();
-
-	return sole_unchanged() ? tick : sole_stamp_again(thread);
-}
-
-/* The stamp of an acquisition, after the real call. */
-static inline uint64_t sole_stamp_acquire(struct thread *thread)
+static inline uint64_t sole_stamp(struct thread *thread)
 {
 	uint64_t tick;
 
@@ -69,9 +61,9 @@ static inline uint64_t sole_stamp_acquire(struct thread *thread)
 		return sole_unchanged() ? tick : sole_stamp_again(thread);
 	}
 	/*
-	 * Unfenced, and still good if nobody revoked: the real call's loads come before this look
-	 * (that one holds on x86 alone), so they saw nothing that was released after a revocation.
-	 * A signal handler of this thread may have noticed for us.
+	 * Unfenced, and still good if nobody revoked: the loads that brought us the block come
+	 * before this look (that one holds on x86 alone), so they saw nothing that another thread
+	 * did after a revocation. A signal handler of this thread may have noticed for us.
 	 */
 	tick = clock_ticks_alone();
 	return sole_unchanged() && thread->sole ? tick : sole_stamp_again(thread);

@@ -103,7 +103,7 @@ static inline __attribute__((always_inline)) void *stepped_malloc(enum step step
 	}
 	thread_phase(HOOK_FRAME);
 	if (step >= CLOCK)
-		tick = sole_stamp_acquire(thread);
+		tick = sole_stamp(thread);
 	if (step >= UNWIND)
 		stack = backend->stack(thread->unwind_state, HOOK_ORIGIN, max_depth,
 				       &thread->unwind_counts);
@@ -138,7 +138,7 @@ static inline __attribute__((always_inline)) void stepped_free(enum step step, v
 		record_release(thread, TRACE_EVENT_FREE, block);
 	} else {
 		if (step >= CLOCK)
-			tick = sole_stamp_release(thread);
+			tick = sole_stamp(thread);
 		if (step >= RING) {
 			at = room(thread, step, 2);
 			at[0] = tick << 8 | TRACE_EVENT_FREE;
