@@ -13,12 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOT		0
-#define IN_WALK		UINT32_MAX
-#define IS_SITE		(UINT32_C(1) << 31)
-#define NO_CODE		UINT32_MAX
-#define STACK_DEPTH_MAX 1024 /* greatest MEMPROF_DEPTH; bounds what chains and cycles cost */
-#define INDEX_SIZE_MIN	1024
+#define ROOT	       CALLSTACK_ROOT
+#define IN_WALK	       UINT32_MAX
+#define IS_SITE	       (UINT32_C(1) << 31)
+#define INDEX_SIZE_MIN 1024
 
 static uint64_t hash_code(const struct callstack_pc *pc)
 {
@@ -175,11 +173,6 @@ static struct callstack_chunk *chunk_of(const struct callstack_table *table, uin
 	return table->chunks[id / TRACE_NODES_CHUNK_WORDS];
 }
 
-static uint64_t word_of(const struct callstack_table *table, uint32_t id)
-{
-	return chunk_of(table, id)->words[id % TRACE_NODES_CHUNK_WORDS];
-}
-
 static uint32_t depth_of(const struct callstack_table *table, uint32_t id)
 {
 	uint32_t state;
@@ -191,7 +184,7 @@ static uint32_t depth_of(const struct callstack_table *table, uint32_t id)
 }
 
 /* Walks from `id` outwards; ids[0..*count) get IN_WALK marks. *known is where the walk ended. */
-static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[STACK_DEPTH_MAX],
+static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[CALLSTACK_DEPTH_MAX],
 		    size_t *count, uint32_t *known)
 {
 	*known = ROOT;
@@ -206,7 +199,7 @@ static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[STA
 			*known = id;
 			return 0;
 		}
-		if (chunk == NULL || chunk->words[slot] == 0 || *count >= STACK_DEPTH_MAX ||
+		if (chunk == NULL || chunk->words[slot] == 0 || *count >= CALLSTACK_DEPTH_MAX ||
 		    chunk->state[slot] == IN_WALK) {
 			table->unresolved++;
 			return 0;
@@ -218,22 +211,27 @@ static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[STA
 	return 0;
 }
 
-/* Resolves one node whose caller's is resolved. A return address that is not known is no frame. */
+/*
+ * Resolves one node whose caller's is resolved. A return address that is not known is no frame, and
+ * no part of the way outwards: from any node that is as short as the stack has frames.
+ */
 static int resolve_node(struct callstack_table *table, uint32_t id, uint32_t parent)
 {
 	struct callstack_chunk *chunk = chunk_of(table, id);
 	size_t slot = id % TRACE_NODES_CHUNK_WORDS;
 	uint32_t depth = depth_of(table, parent);
-	uint32_t code = NO_CODE;
+	uint32_t code = CALLSTACK_NO_CODE;
 	struct callstack_pc pc;
 
-	if (depth < STACK_DEPTH_MAX && node_pc(table->reader, chunk->words[slot], &pc)) {
+	if (depth < CALLSTACK_DEPTH_MAX && node_pc(table->reader, chunk->words[slot], &pc)) {
 		if (intern_code(table, &pc, &code) != 0)
 			return -ENOMEM;
 		depth++;
 	} else {
 		table->unresolved++;
 	}
+	if (parent != ROOT && callstack_code(table, parent) == CALLSTACK_NO_CODE)
+		parent = callstack_parent(table, parent);
 	chunk->words[slot] = resolved(parent, code);
 	chunk->state[slot] = depth + 1;
 	return 0;
@@ -242,7 +240,7 @@ static int resolve_node(struct callstack_table *table, uint32_t id, uint32_t par
 /* Makes `id` and all its callers resolved; *node is `id`, or ROOT when there is no such node. */
 static int resolve(struct callstack_table *table, uint32_t id, uint32_t *node)
 {
-	uint32_t ids[STACK_DEPTH_MAX];
+	uint32_t ids[CALLSTACK_DEPTH_MAX];
 	size_t count = 0;
 	int rc = walk_out(table, id, ids, &count, node);
 
@@ -308,26 +306,22 @@ size_t callstack_depth(const struct callstack_table *table, uint32_t site)
 
 void callstack_codes(const struct callstack_table *table, uint32_t site, uint32_t *codes)
 {
-	uint32_t node = table->sites[site].node;
+	for (uint32_t node = table->sites[site].node; node != ROOT;
+	     node = callstack_parent(table, node)) {
+		uint32_t code = callstack_code(table, node);
 
-	while (node != ROOT) {
-		uint64_t word = word_of(table, node);
-
-		if ((uint32_t)word != NO_CODE)
-			*codes++ = (uint32_t)word;
-		node = (uint32_t)(word >> 32);
+		if (code != CALLSTACK_NO_CODE)
+			*codes++ = code;
 	}
 }
 
 void callstack_pcs(const struct callstack_table *table, uint32_t site, struct callstack_pc *pcs)
 {
-	uint32_t node = table->sites[site].node;
+	for (uint32_t node = table->sites[site].node; node != ROOT;
+	     node = callstack_parent(table, node)) {
+		uint32_t code = callstack_code(table, node);
 
-	while (node != ROOT) {
-		uint64_t word = word_of(table, node);
-
-		if ((uint32_t)word != NO_CODE)
-			*pcs++ = table->codes[(uint32_t)word];
-		node = (uint32_t)(word >> 32);
+		if (code != CALLSTACK_NO_CODE)
+			*pcs++ = table->codes[code];
 	}
 }

@@ -18,6 +18,10 @@
 
 struct trace_reader;
 
+#define CALLSTACK_ROOT	    0 /* the node of an empty stack */
+#define CALLSTACK_NO_CODE   UINT32_MAX
+#define CALLSTACK_DEPTH_MAX 1024 /* greatest MEMPROF_DEPTH; bounds what chains and cycles cost */
+
 /* One return address and the code epoch it is of. */
 struct callstack_pc {
 	uint64_t pc;
@@ -71,6 +75,26 @@ static inline uint32_t *callstack_hint(const struct callstack_table *table, uint
 	if (chunk >= table->chunk_count || table->chunks[chunk] == NULL)
 		return NULL;
 	return &table->chunks[chunk]->hint[id % TRACE_NODES_CHUNK_WORDS];
+}
+
+/*
+ * A site's stack as a list, for it shares its outer part with others: from table->sites[site].node
+ * through callers' nodes to CALLSTACK_ROOT, CALLSTACK_DEPTH_MAX + 1 at most.
+ */
+static inline uint64_t callstack_word(const struct callstack_table *table, uint32_t node)
+{
+	return table->chunks[node / TRACE_NODES_CHUNK_WORDS]->words[node % TRACE_NODES_CHUNK_WORDS];
+}
+
+static inline uint32_t callstack_parent(const struct callstack_table *table, uint32_t node)
+{
+	return (uint32_t)(callstack_word(table, node) >> 32);
+}
+
+/* The number of its return address (an index into table->codes); CALLSTACK_NO_CODE: no frame. */
+static inline uint32_t callstack_code(const struct callstack_table *table, uint32_t node)
+{
+	return (uint32_t)callstack_word(table, node);
 }
 
 /* Back to none. */

@@ -144,6 +144,36 @@ START_TEST(cycles_and_holes)
 }
 END_TEST
 
+/* No way outwards is longer than the deepest stack, however long the chain in the file is. */
+START_TEST(long_chain)
+{
+	enum { NODES = 20000 };
+	struct trace_builder *builder = trace_builder_new();
+	static uint32_t ids[NODES + 1];
+	struct callstack_table table;
+	struct trace_reader *reader;
+
+	for (uint32_t i = 0; i < NODES; i++)
+		ids[i + 1] = trace_builder_node(builder, ids[i], 0x400001 + i);
+	reader = open_builder(builder);
+	ck_assert_int_eq(callstack_init(&table, reader), 0);
+	for (int i = 1; i <= NODES; i += 7) {
+		uint32_t site = site_of(&table, ids[i]);
+		size_t depth = i < CALLSTACK_DEPTH_MAX ? (size_t)i : CALLSTACK_DEPTH_MAX;
+		uint32_t node = table.sites[site].node;
+		size_t steps = 0;
+
+		for (; node != CALLSTACK_ROOT; node = callstack_parent(&table, node))
+			steps++;
+		ck_assert_uint_eq(callstack_depth(&table, site), depth);
+		ck_assert_uint_eq(steps, depth + (i > CALLSTACK_DEPTH_MAX));
+	}
+	callstack_fini(&table);
+	trace_reader_free(reader);
+	trace_builder_free(builder);
+}
+END_TEST
+
 START_TEST(wide_pcs)
 {
 	static struct trace_wide_pc wide[TRACE_WIDE_CHUNK_ENTRIES];
@@ -195,6 +225,7 @@ int main(void)
 	tcase_add_test(tcase, duplicates_are_alike);
 	tcase_add_test(tcase, many_nodes);
 	tcase_add_test(tcase, cycles_and_holes);
+	tcase_add_test(tcase, long_chain);
 	tcase_add_test(tcase, wide_pcs);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
