@@ -27,9 +27,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MEMO_RECORDS 4096 /* power of two */
-#define MEMO_INDEX   4096
-#define MEMO_JOINS   2048
+#define MEMO_RECORDS 2048 /* power of two */
+#define MEMO_INDEX   2048
+#define MEMO_JOINS   1024
 
 typedef uint32_t memo_position; /* of a record; 0: none */
 
