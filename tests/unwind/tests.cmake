@@ -50,6 +50,11 @@ target_compile_options(walk_check PRIVATE -O2 -fno-omit-frame-pointer -fno-built
 set_target_properties(walk_check PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 add_test(NAME unwind.walk COMMAND walk_check 2000 25)
 
+# The whole recorder, under qemu-user; the report is this machine's.
+add_test(NAME unwind.aarch64 COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/aarch64.py
+	--report $<TARGET_FILE:memprof-report> --root ${PROJECT_SOURCE_DIR}/build/aarch64)
+set_tests_properties(unwind.aarch64 PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+
 find_program(AARCH64_CC aarch64-linux-gnu-gcc)
 find_program(AARCH64_READELF aarch64-linux-gnu-readelf)
 find_program(AARCH64_QEMU qemu-aarch64)
