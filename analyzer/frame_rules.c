@@ -280,7 +280,7 @@ enum frame_role frame_rules_role(const struct profile_frame *frame)
 	return in_standard_library(frame->file) ? FRAME_ROLE_WRAPPER : FRAME_ROLE_PROGRAM;
 }
 
-static enum frame_role role_of(const struct profile_frame *frame)
+enum frame_role frame_rules_known_role(const struct profile_frame *frame)
 {
 	if (frame->role != FRAME_ROLE_UNKNOWN)
 		return (enum frame_role)frame->role;
@@ -291,7 +291,7 @@ size_t frame_rules_trim(const struct profile_frame *const *frames, size_t count)
 {
 	size_t drop = 0;
 
-	while (drop < count && role_of(frames[drop]) == FRAME_ROLE_INTERNAL)
+	while (drop < count && frame_rules_known_role(frames[drop]) == FRAME_ROLE_INTERNAL)
 		drop++;
 	return drop < count ? drop : count ? count - 1 : 0;
 }
@@ -299,7 +299,7 @@ size_t frame_rules_trim(const struct profile_frame *const *frames, size_t count)
 size_t frame_rules_site(const struct profile_frame *const *frames, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (role_of(frames[i]) == FRAME_ROLE_PROGRAM)
+		if (frame_rules_known_role(frames[i]) == FRAME_ROLE_PROGRAM)
 			return i;
 	return 0;
 }

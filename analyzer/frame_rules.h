@@ -24,6 +24,9 @@ enum frame_role {
  */
 enum frame_role frame_rules_role(const struct profile_frame *frame);
 
+/* The role that is noted in frame->role; that by the table where none is. */
+enum frame_role frame_rules_known_role(const struct profile_frame *frame);
+
 /* How many innermost frames are allocator internals and should be dropped; never all of them. */
 size_t frame_rules_trim(const struct profile_frame *const *frames, size_t count);
 

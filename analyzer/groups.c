@@ -57,7 +57,7 @@ static const struct profile_frame *name_frame(const struct profile_stack *stack)
 {
 	if (stack->count == 0)
 		return NULL;
-	return stack->frames[stack->site_frame < stack->count ? stack->site_frame : 0];
+	return profile_stack_frame(stack, stack->site_frame < stack->count ? stack->site_frame : 0);
 }
 
 static bool same_name(const struct profile_frame *a, const struct profile_frame *b)

@@ -28,6 +28,7 @@
 struct loaded {
 	struct profile profile; /* first: profile_free() gets this address */
 	struct site_stacks *stacks;
+	struct callstack_table callstacks; /* what the stacks are made of */
 };
 
 /* What lives while a trace is analysed. */
@@ -35,8 +36,8 @@ struct analysis {
 	const struct profile_options *options;
 	struct trace_reader *reader;
 	struct trace_time time;
-	uint64_t end_tick; /* shifted */
-	struct callstack_table callstacks;
+	uint64_t end_tick;		    /* shifted */
+	struct callstack_table *callstacks; /* the profile's */
 	struct replay_figures figures;
 	struct agg_sites sites;
 	struct agg_totals totals;
@@ -61,7 +62,7 @@ static int take_changes(void *context, const struct replay_batch *batch)
 	int rc = analysis->failed;
 
 	if (rc == 0)
-		rc = agg_sites_changes(&analysis->sites, batch, analysis->callstacks.site_count,
+		rc = agg_sites_changes(&analysis->sites, batch, analysis->callstacks->site_count,
 				       &range);
 	if (rc != 0)
 		return rc;
@@ -113,11 +114,11 @@ static int first_pass(struct analysis *analysis)
 	agg_leaks_init(&analysis->leaks, analysis->end_tick);
 	rc = agg_timeline_init(&analysis->timeline, points, analysis->end_tick);
 	if (rc == 0)
-		rc = callstack_init(&analysis->callstacks, analysis->reader);
+		rc = callstack_init(analysis->callstacks, analysis->reader);
 	if (rc != 0)
 		return rc;
 	consumer.first_boundary = next_boundary(analysis);
-	rc = replay_run(analysis->reader, &analysis->callstacks, &consumer, &analysis->figures);
+	rc = replay_run(analysis->reader, analysis->callstacks, &consumer, &analysis->figures);
 	if (rc != 0)
 		return rc;
 	agg_sites_finish(&analysis->sites, &analysis->totals);
@@ -168,8 +169,7 @@ static int number_sites(struct analysis *analysis, struct site_stacks *stacks)
 		if (analysis->sites.sites[i].allocations == 0 &&
 		    analysis->sites.more[i].failed == 0)
 			continue;
-		rc = site_stacks_add(stacks, &analysis->callstacks, (uint32_t)i,
-				     &analysis->number_of_site[i]);
+		rc = site_stacks_add(stacks, (uint32_t)i, &analysis->number_of_site[i]);
 		if (rc != 0)
 			return rc;
 	}
@@ -181,7 +181,7 @@ static int build_sites(struct analysis *analysis, struct loaded *loaded)
 	struct profile *profile = &loaded->profile;
 	int rc;
 
-	loaded->stacks = site_stacks_new(analysis->reader, analysis->options);
+	loaded->stacks = site_stacks_new(analysis->reader, analysis->callstacks, analysis->options);
 	if (loaded->stacks == NULL)
 		return -ENOMEM;
 	rc = number_sites(analysis, loaded->stacks);
@@ -189,10 +189,12 @@ static int build_sites(struct analysis *analysis, struct loaded *loaded)
 		return rc;
 	/* Those of the mappings are numbered behind and are no sites of the heap. */
 	profile->site_count = site_stacks_count(loaded->stacks);
-	rc = profile_maps_init(profile, &analysis->maps, &analysis->callstacks, loaded->stacks);
+	rc = profile_maps_init(profile, &analysis->maps, loaded->stacks);
 	if (rc != 0)
 		return rc;
-	site_stacks_finish(loaded->stacks);
+	rc = site_stacks_finish(loaded->stacks);
+	if (rc != 0)
+		return rc;
 	profile->sites = calloc(profile->site_count + 1, sizeof(*profile->sites));
 	if (profile->sites == NULL)
 		return -ENOMEM;
@@ -267,9 +269,9 @@ static void build_damage(const struct analysis *analysis, struct profile_damage 
 	}
 	if (figures->unreadable_ring)
 		trace_damage_add(&all, 0, "unsound words in a ring");
-	if (analysis->callstacks.unresolved != 0)
+	if (analysis->callstacks->unresolved != 0)
 		trace_damage_add(&all, 0, "%llu stacks are not whole in the file",
-				 (unsigned long long)analysis->callstacks.unresolved);
+				 (unsigned long long)analysis->callstacks->unresolved);
 	*damage = (struct profile_damage){.bad_segments = all.bad_segments,
 					  .bad_bytes = all.bad_bytes,
 					  .lost_events = all.lost_events,
@@ -365,7 +367,7 @@ static int second_pass(struct analysis *analysis, struct profile *profile)
 	if (rc != 0)
 		return rc;
 	consumer.first_boundary = curve_boundary(analysis);
-	rc = replay_run(analysis->reader, &analysis->callstacks, &consumer, &again);
+	rc = replay_run(analysis->reader, analysis->callstacks, &consumer, &again);
 	if (rc != 0)
 		return rc;
 	agg_curves_finish(&analysis->curves);
@@ -399,7 +401,6 @@ static void analysis_fini(struct analysis *analysis)
 	agg_timeline_fini(&analysis->timeline);
 	agg_leaks_fini(&analysis->leaks);
 	agg_curves_fini(&analysis->curves);
-	callstack_fini(&analysis->callstacks);
 	free(analysis->number_of_site);
 	free(analysis->rank_of_site);
 	trace_reader_free(analysis->reader);
@@ -416,7 +417,11 @@ int profile_load(const char *path, const struct profile_options *options, struct
 	if (rc != 0)
 		return rc;
 	loaded = calloc(1, sizeof(*loaded));
-	rc = loaded == NULL ? -ENOMEM : build(&analysis, loaded);
+	rc = -ENOMEM;
+	if (loaded != NULL) {
+		analysis.callstacks = &loaded->callstacks;
+		rc = build(&analysis, loaded);
+	}
 	analysis_fini(&analysis);
 	if (rc != 0) {
 		if (loaded != NULL)
@@ -443,5 +448,6 @@ void profile_free(struct profile *profile)
 	free(profile->top);
 	free(profile->top_bytes);
 	site_stacks_free(loaded->stacks);
+	callstack_fini(&loaded->callstacks);
 	free(loaded);
 }

@@ -22,14 +22,32 @@ struct profile_frame {
 	uint8_t role;	      /* enum frame_role, kept by the symbolizer; 0: not looked up */
 };
 
-/* A call stack, innermost frame first; allocator internals have been removed. */
+struct site_stacks;
+
+/*
+ * A call stack, innermost frame first; allocator internals have been removed. At hand are the
+ * frames up to site_frame and some of its callers: few stacks of many are ever shown whole.
+ */
 struct profile_stack {
-	const struct profile_frame *const *frames;
+	const struct profile_frame *const *frames; /* count - later: profile_stack_frames() */
 	size_t count;
 	size_t site_frame; /* first frame that is not a container or allocator wrapper: what to call
 			      the site by; 0 when all are */
 	bool truncated;	   /* cut at the recorder's depth limit */
+	uint32_t later;	   /* outermost frames that are made when asked for; 0: all are at hand */
+	uint32_t number;   /* among those of `of`, which makes them */
+	struct site_stacks *of;
 };
+
+/*
+ * All `count` frames of a stack. The array is good until so many other stacks were asked for, the
+ * frames until profile_free(). Not thread-safe.
+ */
+#define PROFILE_WHOLE_STACKS 4
+const struct profile_frame *const *profile_stack_frames(const struct profile_stack *stack);
+
+/* One frame of a stack, below its count. */
+const struct profile_frame *profile_stack_frame(const struct profile_stack *stack, size_t at);
 
 /* Live heap of one site at the ends of TREND_POINTS equal parts of the run. */
 #define PROFILE_TREND_POINTS 8

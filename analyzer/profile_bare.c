@@ -84,9 +84,10 @@ static void bare_sites(struct profile_site *sites, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct profile_stack *stack = &sites[i].stack;
+		const struct profile_frame *const *frames = profile_stack_frames(stack);
 
 		for (size_t j = 0; j < stack->count; j++)
-			bare_frame((struct profile_frame *)(uintptr_t)stack->frames[j]);
+			bare_frame((struct profile_frame *)(uintptr_t)frames[j]);
 	}
 }
 

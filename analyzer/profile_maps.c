@@ -2,7 +2,6 @@
 #include "profile_maps.h"
 
 #include "agg_maps.h"
-#include "callstack.h"
 #include "profile.h"
 #include "site_stacks.h"
 
@@ -20,15 +19,14 @@ static void add(struct profile_site *site, const struct agg_map_site *from)
 }
 
 /* The numbers of the stacks of all sites that mapped; UINT32_MAX for those that did not. */
-static int number(const struct agg_maps *maps, const struct callstack_table *callstacks,
-		  struct site_stacks *stacks, uint32_t *numbers)
+static int number(const struct agg_maps *maps, struct site_stacks *stacks, uint32_t *numbers)
 {
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < maps->site_count; i++) {
 		numbers[i] = UINT32_MAX;
 		if (maps->sites[i].maps != 0)
-			rc = site_stacks_add(stacks, callstacks, (uint32_t)i, &numbers[i]);
+			rc = site_stacks_add(stacks, (uint32_t)i, &numbers[i]);
 	}
 	return rc;
 }
@@ -63,10 +61,10 @@ static int collect(struct profile *profile, const struct agg_maps *maps,
 }
 
 int profile_maps_init(struct profile *profile, const struct agg_maps *maps,
-		      const struct callstack_table *callstacks, struct site_stacks *stacks)
+		      struct site_stacks *stacks)
 {
 	uint32_t *numbers = malloc(maps->site_count * sizeof(*numbers) + 1);
-	int rc = numbers == NULL ? -ENOMEM : number(maps, callstacks, stacks, numbers);
+	int rc = numbers == NULL ? -ENOMEM : number(maps, stacks, numbers);
 
 	if (rc == 0)
 		rc = collect(profile, maps, stacks, numbers);

@@ -12,6 +12,6 @@ struct site_stacks;
  * added to `stacks` behind what is there, and remain its own. Returns 0 or -ENOMEM.
  */
 int profile_maps_init(struct profile *profile, const struct agg_maps *maps,
-		      const struct callstack_table *callstacks, struct site_stacks *stacks);
+		      struct site_stacks *stacks);
 
 #endif

@@ -62,16 +62,32 @@ static int compare_frames(const struct profile_frame *a, const struct profile_fr
 	return order ? order : (int)a->inlined - (int)b->inlined;
 }
 
-static int compare_stacks(const struct profile_stack *a, const struct profile_stack *b)
+static int compare_frames_of(const struct profile_frame *const *a,
+			     const struct profile_frame *const *b, size_t count)
 {
-	for (size_t i = 0; i < a->count && i < b->count; i++) {
-		int order =
-		    a->frames[i] == b->frames[i] ? 0 : compare_frames(a->frames[i], b->frames[i]);
+	for (size_t i = 0; i < count; i++) {
+		int order = a[i] == b[i] ? 0 : compare_frames(a[i], b[i]);
 
 		if (order)
 			return order;
 	}
-	return compare_numbers(a->count, b->count);
+	return 0;
+}
+
+/* What is at hand of both decides nearly always. */
+static int compare_stacks(const struct profile_stack *a, const struct profile_stack *b)
+{
+	size_t least = a->count < b->count ? a->count : b->count;
+	size_t at_hand = a->count - a->later;
+	int order;
+
+	if (at_hand > b->count - b->later)
+		at_hand = b->count - b->later;
+	order = compare_frames_of(a->frames, b->frames, at_hand);
+	if (order)
+		return order;
+	order = compare_frames_of(profile_stack_frames(a), profile_stack_frames(b), least);
+	return order ? order : compare_numbers(a->count, b->count);
 }
 
 int ranking_compare(const struct profile_site *a, const struct profile_site *b,

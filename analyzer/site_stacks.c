@@ -1,32 +1,23 @@
 /*
- * Three tables of different things: code addresses (numbered by callstack.h, each resolved once),
- * frames as people tell them apart, stacks as sequences of such frames.
+ * A site's stack is a list of nodes (callstack.h) that shares its outer part with others. Each node
+ * knows how its stack looks as a hash, made from its caller's, so that a site costs what it has and
+ * no other: two stacks are compared frame by frame only as far as the nodes they share.
  *
- * Stacks are many and never freed one by one: they are cut from large pieces of memory.
+ * A stack keeps the innermost of its frames, for those are looked at in all stacks; the rest is
+ * made anew from the nodes when it is asked for, which is for the few that are printed.
  */
 #include "site_stacks.h"
 
 #include "callstack.h"
+#include "code_frames.h"
 #include "frame_rules.h"
 #include "id_table.h"
-#include "module_map.h"
-#include "symbolizer.h"
 #include "trace_reader.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-/* The frames of one code address: entries [first, first + count) of `frames` and `looks`. */
-struct code {
-	uint32_t first;
-	uint32_t count; /* 0: not resolved yet */
-	bool hidden;	/* of the recorder, which is no part of the program */
-};
 
 /* Memory that is freed all at once, the newest piece first in the list. */
 struct piece {
@@ -37,65 +28,66 @@ struct piece {
 };
 #define PIECE_BYTES (256 * 1024)
 
-/* The return address in a stack that is not known; in no module, whatever a trace says. */
-#define NOWHERE 1
+/* Frames that are kept beyond the one to call the site by: callers, and the way past wrappers. */
+#define KEPT_BEYOND 4
 
-struct site_stacks {
-	struct module_map *modules;
-	uint32_t max_depth;
-	bool symbols;
-	struct symbolizer *symbolizer;
-	struct symbolizer_module **symbolizer_modules; /* by index in the map; NULL: not yet */
-	/* code addresses by their number; the last is that of stacks that are not known */
-	struct code *codes;
-	size_t code_count;
-	const struct profile_frame **frames;
-	uint32_t *looks; /* number of the first frame that looks the same */
-	size_t frame_count;
-	/* frames as people tell them apart */
-	struct id_table look_index;
-	/* stacks */
-	struct id_table stack_index;
-	struct profile_stack *stacks;
-	size_t stack_count;
-	struct piece *frame_pieces;
-	/* the stack at hand */
-	uint32_t *site_codes;
-	size_t site_codes_capacity;
-	const struct profile_frame **work;
-	uint32_t *work_looks;
-	size_t work_count, work_capacity;
-	/* frames made here, where there is no symbolizer to own them */
-	struct profile_frame **made;
-	size_t made_count;
+#define HASH_OF_NONE 1
+
+/* How the stack of a node looks, all of its frames taken. */
+struct node_look {
+	uint32_t hash; /* 0: not known yet */
+	uint32_t frames;
 };
 
-/* Room for one more: doubles whenever `count` is a power of two. */
-static void *room_for_one(void *array, size_t count, size_t bytes)
-{
-	if (count != 0 && (count & (count - 1)) != 0)
-		return array;
-	return reallocarray(array, count == 0 ? 1 : count * 2, bytes);
-}
+/* Where a stack begins. */
+struct start {
+	uint32_t node; /* CALLSTACK_ROOT: nothing of it is known */
+	uint32_t skip; /* frames of the allocator, which are no part of it */
+};
+
+/* A way through the frames of a stack, from the innermost. */
+struct walk {
+	uint32_t node; /* whose frames come after those of `code` */
+	struct code code;
+	uint32_t at; /* of the frames of `code` */
+};
+
+/* A stack whose frames were all asked for. */
+struct whole {
+	uint32_t number;
+	uint64_t asked; /* when it was asked for last; 0: never */
+	const struct profile_frame **frames;
+};
+
+struct site_stacks {
+	const struct callstack_table *callstacks;
+	struct code_frames codes;
+	uint32_t max_depth;
+	struct node_look **looks; /* by node; chunks as in callstack.h */
+	struct id_table index;
+	struct profile_stack *stacks;
+	struct start *starts; /* likewise, by number */
+	size_t count;
+	size_t longest; /* frames */
+	struct piece *pieces;
+	struct whole whole[PROFILE_WHOLE_STACKS];
+	uint64_t asked; /* how often for whole stacks */
+};
+
+/* ---- the table ---- */
 
 struct site_stacks *site_stacks_new(struct trace_reader *reader,
+				    const struct callstack_table *callstacks,
 				    const struct profile_options *options)
 {
 	struct site_stacks *stacks = calloc(1, sizeof(*stacks));
-	size_t module_count = reader->module_count;
-	struct symbolizer_options wanted = {.sysroot = options->sysroot,
-					    .debuginfod = options->debuginfod};
 
 	if (stacks == NULL)
 		return NULL;
+	stacks->callstacks = callstacks;
 	stacks->max_depth = reader->header.max_depth;
-	stacks->symbols = options->symbols;
-	stacks->modules = module_map_new(reader);
-	stacks->symbolizer_modules = calloc(module_count + 1, sizeof(*stacks->symbolizer_modules));
-	if (stacks->symbols)
-		stacks->symbolizer = symbolizer_new(&wanted);
-	if (stacks->modules == NULL || stacks->symbolizer_modules == NULL ||
-	    (stacks->symbols && stacks->symbolizer == NULL)) {
+	stacks->looks = calloc(callstacks->chunk_count, sizeof(*stacks->looks));
+	if (code_frames_init(&stacks->codes, reader, options) != 0 || stacks->looks == NULL) {
 		site_stacks_free(stacks);
 		errno = ENOMEM;
 		return NULL;
@@ -103,14 +95,46 @@ struct site_stacks *site_stacks_new(struct trace_reader *reader,
 	return stacks;
 }
 
-static void free_pieces(struct piece **pieces)
+static void free_looks(struct site_stacks *stacks)
 {
-	while (*pieces != NULL) {
-		struct piece *piece = *pieces;
+	for (size_t i = 0; stacks->looks != NULL && i < stacks->callstacks->chunk_count; i++)
+		free(stacks->looks[i]);
+	free(stacks->looks);
+	stacks->looks = NULL;
+}
 
-		*pieces = piece->next;
+int site_stacks_finish(struct site_stacks *stacks)
+{
+	free_looks(stacks);
+	id_table_fini(&stacks->index);
+	code_frames_finish(&stacks->codes);
+	for (size_t i = 0; i < PROFILE_WHOLE_STACKS; i++) {
+		stacks->whole[i].frames =
+		    malloc(stacks->longest * sizeof(*stacks->whole[i].frames) + 1);
+		if (stacks->whole[i].frames == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void site_stacks_free(struct site_stacks *stacks)
+{
+	if (stacks == NULL)
+		return;
+	free_looks(stacks);
+	id_table_fini(&stacks->index);
+	for (size_t i = 0; i < PROFILE_WHOLE_STACKS; i++)
+		free(stacks->whole[i].frames);
+	while (stacks->pieces != NULL) {
+		struct piece *piece = stacks->pieces;
+
+		stacks->pieces = piece->next;
 		free(piece);
 	}
+	free(stacks->stacks);
+	free(stacks->starts);
+	code_frames_fini(&stacks->codes);
+	free(stacks);
 }
 
 /* Memory from the list's newest piece; NULL when there is none. */
@@ -132,295 +156,233 @@ static void *cut(struct piece **pieces, size_t bytes)
 	return piece->data + (piece->bytes - piece->left - bytes);
 }
 
-void site_stacks_finish(struct site_stacks *stacks)
+/* ---- walks ---- */
+
+/* To the frames of the next node. Returns false behind the outermost. */
+static bool walk_on(const struct site_stacks *stacks, struct walk *walk)
 {
-	id_table_fini(&stacks->look_index);
-	id_table_fini(&stacks->stack_index);
-	free(stacks->codes);
-	free(stacks->frames);
-	free(stacks->looks);
-	free(stacks->site_codes);
-	free(stacks->work);
-	free(stacks->work_looks);
-	stacks->codes = NULL;
-	stacks->frames = NULL;
-	stacks->looks = NULL;
-	stacks->site_codes = NULL;
-	stacks->work = NULL;
-	stacks->work_looks = NULL;
-}
+	uint32_t code;
 
-void site_stacks_free(struct site_stacks *stacks)
-{
-	if (stacks == NULL)
-		return;
-	site_stacks_finish(stacks);
-	free_pieces(&stacks->frame_pieces);
-	for (size_t i = 0; i < stacks->made_count; i++)
-		free(stacks->made[i]);
-	free(stacks->made);
-	free(stacks->stacks);
-	free(stacks->symbolizer_modules);
-	symbolizer_free(stacks->symbolizer);
-	module_map_free(stacks->modules);
-	free(stacks);
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-/* What people see of a frame; its offset only where there is no line. */
-static bool same_look(const struct profile_frame *a, const struct profile_frame *b)
-{
-	return a->line == b->line && a->inlined == b->inlined &&
-	       (a->line != 0 || a->offset == b->offset) && same_text(a->function, b->function) &&
-	       same_text(a->file, b->file) && same_text(a->module, b->module);
-}
-
-static bool frame_looks(const void *context, uint32_t id)
-{
-	const struct site_stacks *stacks = context;
-
-	return same_look(stacks->frames[stacks->frame_count], stacks->frames[id]);
-}
-
-static uint64_t hash_text(const char *text, uint64_t seed)
-{
-	return text == NULL ? seed + 1 : XXH3_64bits_withSeed(text, strlen(text), seed);
-}
-
-static uint64_t hash_look(const struct profile_frame *frame)
-{
-	uint64_t seed = frame->line != 0 ? frame->line : ~frame->offset;
-
-	seed = hash_text(frame->function, seed * 0x9e3779b97f4a7c15ULL + frame->inlined);
-	seed = hash_text(frame->file, seed);
-	return hash_text(frame->module, seed);
-}
-
-static int add_frame(struct site_stacks *stacks, const struct profile_frame *frame)
-{
-	size_t count = stacks->frame_count;
-	void *larger;
-	int rc;
-
-	larger = room_for_one(stacks->frames, count, sizeof(*stacks->frames));
-	if (larger == NULL)
-		return -ENOMEM;
-	stacks->frames = larger;
-	larger = room_for_one(stacks->looks, count, sizeof(*stacks->looks));
-	if (larger == NULL)
-		return -ENOMEM;
-	stacks->looks = larger;
-	stacks->frames[count] = frame;
-	rc = id_table_intern(&stacks->look_index, hash_look(frame), frame_looks, stacks,
-			     (uint32_t)count, &stacks->looks[count]);
-	if (rc == 0)
-		stacks->frame_count++;
-	return rc;
-}
-
-/* A frame that no symbolizer knows. */
-static const struct profile_frame *make_frame(struct site_stacks *stacks, const char *module,
-					      uint64_t offset)
-{
-	struct profile_frame *frame = calloc(1, sizeof(*frame));
-	void *larger = room_for_one(stacks->made, stacks->made_count, sizeof(*stacks->made));
-
-	if (larger != NULL)
-		stacks->made = larger;
-	if (frame == NULL || larger == NULL) {
-		free(frame);
-		return NULL;
-	}
-	frame->module = module;
-	frame->offset = offset;
-	stacks->made[stacks->made_count++] = frame;
-	return frame;
-}
-
-static int add_symbols(struct site_stacks *stacks, size_t module, uint64_t offset)
-{
-	const struct profile_frame *frames[SYMBOL_FRAMES_MAX];
-	const struct trace_module_info *info = module_map_get(stacks->modules, module);
-	struct symbolizer_module **known = &stacks->symbolizer_modules[module];
-	size_t count;
-	int rc = 0;
-
-	if (*known == NULL)
-		*known = symbolizer_add_module(stacks->symbolizer, info->path, info->build_id,
-					       info->head.build_id_bytes);
-	if (*known == NULL)
-		return -ENOMEM;
-	count = symbolizer_resolve(stacks->symbolizer, *known, offset, frames, SYMBOL_FRAMES_MAX);
-	for (size_t i = 0; rc == 0 && i < count; i++)
-		rc = add_frame(stacks, frames[i]);
-	return rc;
-}
-
-/* Its hooks stand in the middle of a stack too: dlclose, and under what a signal interrupted. */
-static bool is_recorder(const char *path)
-{
-	static const char name[] = "libmemprof.so";
-	const char *slash = strrchr(path, '/');
-	const char *base = slash != NULL ? slash + 1 : path;
-
-	return strncmp(base, name, sizeof(name) - 1) == 0 &&
-	       (base[sizeof(name) - 1] == '\0' || base[sizeof(name) - 1] == '.');
-}
-
-static int resolve(struct site_stacks *stacks, const struct callstack_pc *pc, struct code *code)
-{
-	const struct trace_module_info *info;
-	const struct profile_frame *frame;
-	/* A return address is one past the call, and perhaps past the function. */
-	uint64_t call = pc->pc - 1;
-	size_t module =
-	    pc->pc == NOWHERE ? MODULE_MAP_NONE : module_map_find(stacks->modules, call, pc->epoch);
-	int rc;
-
-	code->first = (uint32_t)stacks->frame_count;
-	if (module == MODULE_MAP_NONE) {
-		frame = make_frame(stacks, NULL, call);
-	} else {
-		info = module_map_get(stacks->modules, module);
-		if (is_recorder(info->path)) {
-			code->hidden = true;
-			return 0;
-		}
-		if (stacks->symbols) {
-			rc = add_symbols(stacks, module, call - info->head.bias);
-			code->count = (uint32_t)(stacks->frame_count - code->first);
-			return rc;
-		}
-		frame = make_frame(stacks, info->path, call - info->head.bias);
-	}
-	if (frame == NULL)
-		return -ENOMEM;
-	code->count = 1;
-	return add_frame(stacks, frame);
-}
-
-/* Makes room for the code addresses that `callstacks` has. */
-static int reserve_codes(struct site_stacks *stacks, const struct callstack_table *callstacks)
-{
-	size_t count = callstacks->code_count + 1;
-	struct code *codes;
-
-	if (count <= stacks->code_count)
-		return 0;
-	codes = reallocarray(stacks->codes, count, sizeof(*codes));
-	if (codes == NULL)
-		return -ENOMEM;
-	stacks->codes = codes;
-	/* What was last is a code address like others now. */
-	memset(codes + (stacks->code_count ? stacks->code_count - 1 : 0), 0,
-	       (count - (stacks->code_count ? stacks->code_count - 1 : 0)) * sizeof(*codes));
-	stacks->code_count = count;
-	return 0;
-}
-
-static int append(struct site_stacks *stacks, const struct code *code)
-{
-	size_t wanted = stacks->work_count + code->count;
-
-	if (wanted > stacks->work_capacity) {
-		size_t capacity = wanted * 2;
-		void *larger = reallocarray(stacks->work, capacity, sizeof(*stacks->work));
-
-		if (larger == NULL)
-			return -ENOMEM;
-		stacks->work = larger;
-		larger = reallocarray(stacks->work_looks, capacity, sizeof(*stacks->work_looks));
-		if (larger == NULL)
-			return -ENOMEM;
-		stacks->work_looks = larger;
-		stacks->work_capacity = capacity;
-	}
-	memcpy(stacks->work + stacks->work_count, stacks->frames + code->first,
-	       code->count * sizeof(*stacks->work));
-	memcpy(stacks->work_looks + stacks->work_count, stacks->looks + code->first,
-	       code->count * sizeof(*stacks->work_looks));
-	stacks->work_count = wanted;
-	return 0;
-}
-
-/* Appends the frames of a code address, which are resolved when it is met first. */
-static int append_code(struct site_stacks *stacks, const struct callstack_pc *pc, uint32_t number)
-{
-	struct code *code = &stacks->codes[number];
-	int rc = code->count == 0 && !code->hidden ? resolve(stacks, pc, code) : 0;
-
-	return rc == 0 && !code->hidden ? append(stacks, code) : rc;
-}
-
-/* Puts all frames of the site into `work`. */
-static int gather(struct site_stacks *stacks, const struct callstack_table *callstacks,
-		  uint32_t site, size_t depth)
-{
-	/* A stack that is not known has one frame that is not known. */
-	static const struct callstack_pc nowhere = {.pc = NOWHERE};
-	int rc = reserve_codes(stacks, callstacks);
-
-	if (rc != 0)
-		return rc;
-	if (depth > stacks->site_codes_capacity) {
-		uint32_t *larger = reallocarray(stacks->site_codes, depth, sizeof(*larger));
-
-		if (larger == NULL)
-			return -ENOMEM;
-		stacks->site_codes = larger;
-		stacks->site_codes_capacity = depth;
-	}
-	callstack_codes(callstacks, site, stacks->site_codes);
-	stacks->work_count = 0;
-	for (size_t i = 0; rc == 0 && i < depth; i++) {
-		uint32_t code = stacks->site_codes[i];
-
-		rc = append_code(stacks, &callstacks->codes[code], code);
-	}
-	if (rc == 0 && stacks->work_count == 0)
-		rc = append_code(stacks, &nowhere, (uint32_t)stacks->code_count - 1);
-	return rc;
-}
-
-/* Nearly always their frames are the very same. */
-static bool stack_same(const void *context, uint32_t id)
-{
-	const struct site_stacks *stacks = context;
-	const struct profile_stack *a = &stacks->stacks[stacks->stack_count];
-	const struct profile_stack *b = &stacks->stacks[id];
-
-	if (a->count != b->count)
+	if (walk->node == CALLSTACK_ROOT)
 		return false;
-	for (size_t i = 0; i < a->count; i++)
-		if (a->frames[i] != b->frames[i] && !same_look(a->frames[i], b->frames[i]))
-			return false;
+	code = callstack_code(stacks->callstacks, walk->node);
+	walk->node = callstack_parent(stacks->callstacks, walk->node);
+	walk->code = code == CALLSTACK_NO_CODE ? (struct code){0} : stacks->codes.codes[code];
+	walk->at = 0;
 	return true;
 }
 
-/* Makes the stack in `work` the owner of its frames. */
+/* The number of the next frame. Returns false behind the outermost. */
+static inline bool walk_next(const struct site_stacks *stacks, struct walk *walk, uint32_t *frame)
+{
+	while (walk->at == walk->code.count)
+		if (!walk_on(stacks, walk))
+			return false;
+	*frame = walk->code.first + walk->at++;
+	return true;
+}
+
+static struct walk walk_from(const struct site_stacks *stacks, const struct start *start)
+{
+	struct walk walk = {.node = start->node};
+	uint32_t frame;
+
+	if (start->node == CALLSTACK_ROOT)
+		walk.code = stacks->codes.nowhere;
+	for (uint32_t i = 0; i < start->skip; i++)
+		walk_next(stacks, &walk, &frame);
+	return walk;
+}
+
+/* ---- looks ---- */
+
+/* Nearest to the root first, so that stacks that end alike begin with the same hash. */
+static uint32_t add_looks(uint32_t hash, const uint32_t *looks, uint32_t count)
+{
+	while (count > 0) {
+		uint64_t mixed = (hash ^ (uint64_t)looks[--count] << 32) * 0x9e3779b97f4a7c15ULL;
+
+		hash = (uint32_t)(mixed >> 32) ^ (uint32_t)(mixed >> 16);
+	}
+	return hash != 0 ? hash : HASH_OF_NONE;
+}
+
+static struct node_look *look_at(struct site_stacks *stacks, uint32_t node)
+{
+	struct node_look **chunk = &stacks->looks[node / TRACE_NODES_CHUNK_WORDS];
+
+	if (*chunk == NULL)
+		*chunk = calloc(TRACE_NODES_CHUNK_WORDS, sizeof(**chunk));
+	return *chunk == NULL ? NULL : *chunk + node % TRACE_NODES_CHUNK_WORDS;
+}
+
+/* The look of a node whose caller's is `outer`. */
+static int make_look(struct site_stacks *stacks, uint32_t node, const struct node_look *outer,
+		     struct node_look *look)
+{
+	uint32_t number = callstack_code(stacks->callstacks, node);
+	const struct code *code;
+
+	*look = *outer;
+	if (number == CALLSTACK_NO_CODE)
+		return 0;
+	if (code_frames_resolve(&stacks->codes, &stacks->callstacks->codes[number], number) != 0)
+		return -ENOMEM;
+	code = &stacks->codes.codes[number];
+	look->hash = add_looks(outer->hash, stacks->codes.looks + code->first, code->count);
+	look->frames += code->count;
+	return 0;
+}
+
+/* How the stack of a node looks; of its callers each is asked once. Returns 0 or -ENOMEM. */
+static int find_look(struct site_stacks *stacks, uint32_t node, struct node_look *look)
+{
+	struct node_look *path[CALLSTACK_DEPTH_MAX + 1];
+	uint32_t nodes[CALLSTACK_DEPTH_MAX + 1];
+	size_t count = 0;
+
+	*look = (struct node_look){.hash = HASH_OF_NONE};
+	for (; node != CALLSTACK_ROOT && count <= CALLSTACK_DEPTH_MAX; count++) {
+		path[count] = look_at(stacks, node);
+		if (path[count] == NULL)
+			return -ENOMEM;
+		if (path[count]->hash != 0) {
+			*look = *path[count];
+			break;
+		}
+		nodes[count] = node;
+		node = callstack_parent(stacks->callstacks, node);
+	}
+	while (count > 0) {
+		count--;
+		if (make_look(stacks, nodes[count], look, path[count]) != 0)
+			return -ENOMEM;
+		*look = *path[count];
+	}
+	return 0;
+}
+
+/* Whether the stack that is being added looks like another. */
+static bool stack_same(const void *context, uint32_t id)
+{
+	const struct site_stacks *stacks = context;
+	const uint32_t *looks = stacks->codes.looks;
+	struct walk a, b;
+	uint32_t x, y;
+
+	if (stacks->stacks[stacks->count].count != stacks->stacks[id].count)
+		return false;
+	a = walk_from(stacks, &stacks->starts[stacks->count]);
+	b = walk_from(stacks, &stacks->starts[id]);
+	for (;;) {
+		if (a.node == b.node && a.at == a.code.count && b.at == b.code.count)
+			return true;
+		if (!walk_next(stacks, &a, &x) || !walk_next(stacks, &b, &y))
+			return true; /* both at once, for they are as long */
+		if (looks[x] != looks[y])
+			return false;
+	}
+}
+
+/* ---- stacks ---- */
+
+static int reserve_one(struct site_stacks *stacks)
+{
+	size_t count = stacks->count;
+	void *larger;
+
+	if (count != 0 && (count & (count - 1)) != 0)
+		return 0;
+	larger = reallocarray(stacks->stacks, count == 0 ? 1 : count * 2, sizeof(*stacks->stacks));
+	if (larger == NULL)
+		return -ENOMEM;
+	stacks->stacks = larger;
+	larger = reallocarray(stacks->starts, count == 0 ? 1 : count * 2, sizeof(*stacks->starts));
+	if (larger == NULL)
+		return -ENOMEM;
+	stacks->starts = larger;
+	return 0;
+}
+
+/*
+ * Where the stack of a node begins, how long it is, and its hash. The allocator's own frames are
+ * left out, but never all.
+ */
+static int begin(struct site_stacks *stacks, uint32_t node, struct start *start,
+		 struct node_look *look)
+{
+	struct walk walk = {.node = node};
+	struct node_look outer;
+	uint32_t frame;
+	int rc = find_look(stacks, node, look);
+
+	*start = (struct start){.node = node};
+	if (rc == 0 && look->frames == 0) {
+		start->node = CALLSTACK_ROOT;
+		rc = code_frames_nowhere(&stacks->codes);
+		look->frames = 1;
+		look->hash = 0;
+		return rc;
+	}
+	if (rc != 0 || !stacks->codes.symbols)
+		return rc;
+	while (start->skip + 1 < look->frames && walk_next(stacks, &walk, &frame) &&
+	       frame_rules_known_role(stacks->codes.frames[frame]) == FRAME_ROLE_INTERNAL)
+		start->skip++;
+	if (start->skip == 0)
+		return 0;
+	walk = walk_from(stacks, start);
+	rc = find_look(stacks, walk.node, &outer);
+	look->frames -= start->skip;
+	look->hash = add_looks(outer.hash, stacks->codes.looks + walk.code.first + walk.at,
+			       walk.code.count - walk.at);
+	return rc;
+}
+
+/* Keeps the innermost frames of the stack that is being added: those up to its name, and some. */
 static int keep(struct site_stacks *stacks, struct profile_stack *stack)
 {
-	size_t bytes = stack->count * sizeof(*stack->frames);
-	const struct profile_frame **frames = cut(&stacks->frame_pieces, bytes);
+	const struct start *start = &stacks->starts[stacks->count];
+	struct walk walk = walk_from(stacks, start);
+	const struct profile_frame **frames;
+	size_t kept;
+	uint32_t frame;
 
+	for (size_t i = 0; stacks->codes.symbols && walk_next(stacks, &walk, &frame); i++) {
+		if (frame_rules_known_role(stacks->codes.frames[frame]) != FRAME_ROLE_PROGRAM)
+			continue;
+		stack->site_frame = i;
+		break;
+	}
+	kept = stack->count - stack->site_frame > KEPT_BEYOND ? stack->site_frame + KEPT_BEYOND
+							      : stack->count;
+	frames = cut(&stacks->pieces, kept * sizeof(*frames));
 	if (frames == NULL)
 		return -ENOMEM;
-	memcpy(frames, stack->frames, bytes);
+	walk = walk_from(stacks, start);
+	for (size_t i = 0; i < kept && walk_next(stacks, &walk, &frame); i++)
+		frames[i] = stacks->codes.frames[frame];
 	stack->frames = frames;
-	stacks->stack_count++;
+	stack->later = (uint32_t)(stack->count - kept);
 	return 0;
+}
+
+/* The function that called all others of a stack; NULL: unknown. */
+static const char *outermost_function(const struct site_stacks *stacks, const struct start *start)
+{
+	struct walk walk = walk_from(stacks, start);
+	uint32_t frame, last = walk.code.first;
+
+	while (walk_next(stacks, &walk, &frame))
+		last = frame;
+	return stacks->codes.frames[last]->function;
 }
 
 /*
  * Whether a stack that was `depth` deep is cut. Deeper ones than max_depth are cut somewhere in
  * their outermost quarter, so one that ends there is, unless it ends where programs begin.
  */
-static bool is_cut(const struct site_stacks *stacks, const struct profile_stack *stack,
-		   size_t depth)
+static bool is_cut(const struct site_stacks *stacks, const struct start *start, size_t depth)
 {
 	static const char *const outermost[] = {"_start", "clone",    "__clone",
 						"clone3", "__clone3", "thread_start"};
@@ -428,53 +390,77 @@ static bool is_cut(const struct site_stacks *stacks, const struct profile_stack 
 	size_t least = most < TRACE_CUT_DEPTH ? most : most - most / 4;
 	const char *function;
 
-	if (most == 0 || depth < least || stack->count == 0)
+	if (most == 0 || depth < least)
 		return false;
-	function = stack->frames[stack->count - 1]->function;
-	for (size_t i = 0; depth < most && i < sizeof(outermost) / sizeof(outermost[0]); i++)
+	if (depth >= most)
+		return true;
+	function = outermost_function(stacks, start);
+	for (size_t i = 0; i < sizeof(outermost) / sizeof(outermost[0]); i++)
 		if (function != NULL && strcmp(function, outermost[i]) == 0)
 			return false;
 	return true;
 }
 
-int site_stacks_add(struct site_stacks *stacks, const struct callstack_table *callstacks,
-		    uint32_t site, uint32_t *number)
+int site_stacks_add(struct site_stacks *stacks, uint32_t site, uint32_t *number)
 {
-	size_t depth = callstack_depth(callstacks, site);
-	size_t trim = 0;
+	const struct callstack_table *callstacks = stacks->callstacks;
 	struct profile_stack *stack;
-	void *larger;
-	int rc = gather(stacks, callstacks, site, depth);
+	struct node_look look;
+	struct start *start;
 
-	if (rc != 0)
-		return rc;
-	larger = room_for_one(stacks->stacks, stacks->stack_count, sizeof(*stacks->stacks));
-	if (larger == NULL)
+	if (code_frames_reserve(&stacks->codes, callstacks->code_count) != 0 ||
+	    reserve_one(stacks) != 0)
 		return -ENOMEM;
-	stacks->stacks = larger;
-	if (stacks->symbols)
-		trim = frame_rules_trim(stacks->work, stacks->work_count);
-	stack = &stacks->stacks[stacks->stack_count];
-	*stack = (struct profile_stack){.frames = stacks->work + trim,
-					.count = stacks->work_count - trim};
-	stack->truncated = is_cut(stacks, stack, depth);
-	rc =
-	    id_table_intern(&stacks->stack_index,
-			    XXH3_64bits(stacks->work_looks + trim, stack->count * sizeof(uint32_t)),
-			    stack_same, stacks, (uint32_t)stacks->stack_count, number);
-	if (rc != 0 || *number != stacks->stack_count)
-		return rc;
-	if (stacks->symbols)
-		stack->site_frame = frame_rules_site(stack->frames, stack->count);
-	return keep(stacks, stack);
+	stack = &stacks->stacks[stacks->count];
+	start = &stacks->starts[stacks->count];
+	if (begin(stacks, callstacks->sites[site].node, start, &look) != 0)
+		return -ENOMEM;
+	*stack = (struct profile_stack){
+	    .count = look.frames, .of = stacks, .number = (uint32_t)stacks->count};
+	if (id_table_intern(&stacks->index, look.hash * 0x9e3779b97f4a7c15ULL >> 16, stack_same,
+			    stacks, (uint32_t)stacks->count, number) != 0)
+		return -ENOMEM;
+	if (*number != stacks->count)
+		return 0;
+	stack->truncated = is_cut(stacks, start, callstack_depth(callstacks, site));
+	if (keep(stacks, stack) != 0)
+		return -ENOMEM;
+	if (stack->count > stacks->longest)
+		stacks->longest = stack->count;
+	stacks->count++;
+	return 0;
 }
 
 size_t site_stacks_count(const struct site_stacks *stacks)
 {
-	return stacks->stack_count;
+	return stacks->count;
 }
 
 const struct profile_stack *site_stacks_get(const struct site_stacks *stacks, uint32_t number)
 {
 	return &stacks->stacks[number];
+}
+
+const struct profile_frame *const *site_stacks_whole(struct site_stacks *stacks, uint32_t number)
+{
+	struct whole *oldest = &stacks->whole[0];
+	struct walk walk;
+	uint32_t frame;
+
+	for (size_t i = 0; i < PROFILE_WHOLE_STACKS; i++) {
+		struct whole *whole = &stacks->whole[i];
+
+		if (whole->asked != 0 && whole->number == number) {
+			whole->asked = ++stacks->asked;
+			return whole->frames;
+		}
+		if (whole->asked < oldest->asked)
+			oldest = whole;
+	}
+	oldest->number = number;
+	oldest->asked = ++stacks->asked;
+	walk = walk_from(stacks, &stacks->starts[number]);
+	for (size_t i = 0; walk_next(stacks, &walk, &frame); i++)
+		oldest->frames[i] = stacks->codes.frames[frame];
+	return oldest->frames;
 }

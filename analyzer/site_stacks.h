@@ -15,25 +15,34 @@ struct site_stacks;
 struct trace_reader;
 
 /*
- * `reader` must outlive site_stacks_add(), not the stacks. Returns NULL and errno without memory.
+ * `reader` must outlive site_stacks_finish(), `callstacks` the stacks. Returns NULL and errno
+ * without memory.
  */
 struct site_stacks *site_stacks_new(struct trace_reader *reader,
+				    const struct callstack_table *callstacks,
 				    const struct profile_options *options);
 
 /* Ends all frames and stacks that were given out. NULL is allowed. */
 void site_stacks_free(struct site_stacks *stacks);
 
 /*
- * The stack of a site of `callstacks`. *number is its number among the different ones, from 0 in
- * order of first mention. Returns 0 or -ENOMEM.
+ * The stack of a site. *number is its number among the different ones, from 0 in order of first
+ * mention. Returns 0 or -ENOMEM.
  */
-int site_stacks_add(struct site_stacks *stacks, const struct callstack_table *callstacks,
-		    uint32_t site, uint32_t *number);
+int site_stacks_add(struct site_stacks *stacks, uint32_t site, uint32_t *number);
 
 size_t site_stacks_count(const struct site_stacks *stacks);
+
+/* A view until the next site_stacks_add(). */
 const struct profile_stack *site_stacks_get(const struct site_stacks *stacks, uint32_t number);
 
-/* Must be called after the last add: frees what only adding needs. */
-void site_stacks_finish(struct site_stacks *stacks);
+/*
+ * Must be called after the last add: frees what only adding needs, and makes ready for
+ * site_stacks_whole(). Returns 0 or -ENOMEM.
+ */
+int site_stacks_finish(struct site_stacks *stacks);
+
+/* All frames of a stack; see profile_stack_frames(). */
+const struct profile_frame *const *site_stacks_whole(struct site_stacks *stacks, uint32_t number);
 
 #endif

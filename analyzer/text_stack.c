@@ -266,8 +266,10 @@ static void print_fold(struct text *text, const struct line *line, size_t indent
 /* Inlined into itself, or the site again: says nothing that is not said already. */
 static bool is_repeated(const struct profile_stack *stack, size_t i)
 {
-	return same_function(stack->frames[i], stack->frames[i + 1]) ||
-	       same_function(stack->frames[i], stack->frames[stack->site_frame]);
+	const struct profile_frame *const *frames = profile_stack_frames(stack);
+
+	return same_function(frames[i], frames[i + 1]) ||
+	       same_function(frames[i], frames[stack->site_frame]);
 }
 
 /* The wrappers between a site and the allocator, outermost first, on one line. */
@@ -283,7 +285,7 @@ static void print_wrappers(struct text *text, const struct profile_stack *stack,
 
 		if (is_repeated(stack, i))
 			continue;
-		frame_name(text, stack->frames[i], 1, name);
+		frame_name(text, profile_stack_frame(stack, i), 1, name);
 		parameters = strstr(name, "(...)");
 		if (parameters)
 			*parameters = '\0';
@@ -327,7 +329,8 @@ void text_stack(struct text *text, const struct profile_stack *stack, size_t dep
 	size_t site = stack->site_frame < stack->count ? stack->site_frame : 0;
 	size_t first = full ? 0 : site, width;
 	struct line lines[LINES_MAX];
-	struct line_maker maker = {.frames = stack->frames + first,
+	const struct profile_frame *const *frames = profile_stack_frames(stack);
+	struct line_maker maker = {.frames = frames + first,
 				   .count = stack->count - first,
 				   .full = full,
 				   .lines = lines,
@@ -349,7 +352,7 @@ void text_stack(struct text *text, const struct profile_stack *stack, size_t dep
 		}
 		out_repeat(text->out, ' ', indent);
 		print_frame(text, lines[i].frame, width,
-			    lines[i].frame == stack->frames[site] ? TEXT_BOLD : TEXT_PLAIN);
+			    lines[i].frame == frames[site] ? TEXT_BOLD : TEXT_PLAIN);
 		if (i == 0 && first > 0)
 			print_wrappers(text, stack, indent + 2);
 	}
@@ -360,18 +363,19 @@ const struct profile_frame *text_site_frame(const struct profile_stack *stack)
 {
 	if (stack->count == 0)
 		return NULL;
-	return stack->frames[stack->site_frame < stack->count ? stack->site_frame : 0];
+	return profile_stack_frame(stack, stack->site_frame < stack->count ? stack->site_frame : 0);
 }
 
 /* An address says little: the nearest function with a name goes with it. */
 static void print_named_caller(struct text *text, const struct profile_stack *stack)
 {
+	const struct profile_frame *const *frames = profile_stack_frames(stack);
 	char name[NAME_BYTES];
 
 	for (size_t i = stack->site_frame; i < stack->count; i++) {
-		if (!stack->frames[i]->function || is_start(stack->frames[i]))
+		if (!frames[i]->function || is_start(frames[i]))
 			continue;
-		frame_name(text, stack->frames[i], VIA_NAME, name);
+		frame_name(text, frames[i], VIA_NAME, name);
 		out_text(text->out, ", called under ");
 		escape_terminal_fit(text->out, name, VIA_NAME);
 		return;

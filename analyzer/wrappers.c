@@ -61,8 +61,9 @@ static const struct profile_frame *frame_at(const struct profile_site *site, siz
 {
 	const struct profile_stack *stack = &site->stack;
 
-	return stack->site_frame + above < stack->count ? stack->frames[stack->site_frame + above]
-							: NULL;
+	return stack->site_frame + above < stack->count
+		   ? profile_stack_frame(stack, stack->site_frame + above)
+		   : NULL;
 }
 
 static bool may_move(struct names *names, const struct profile_site *site)
@@ -137,9 +138,11 @@ static void remember(struct names *names, const struct profile_frame *frame)
 /* To the caller, and past what the table knows from there on. */
 static void move_out(struct profile_stack *stack)
 {
+	const struct profile_frame *const *frames = profile_stack_frames(stack);
+
 	stack->site_frame++;
 	stack->site_frame +=
-	    frame_rules_site(stack->frames + stack->site_frame, stack->count - stack->site_frame);
+	    frame_rules_site(frames + stack->site_frame, stack->count - stack->site_frame);
 }
 
 static bool leads_out(struct names *names, const struct profile_site *site)

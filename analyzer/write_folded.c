@@ -39,12 +39,14 @@ static void write_frame(struct out *out, const struct profile_frame *frame)
 
 static void write_site(struct out *out, const struct profile_stack *stack, uint64_t value)
 {
+	const struct profile_frame *const *frames = profile_stack_frames(stack);
+
 	if (stack->truncated)
 		out_text(out, "[truncated];");
 	if (stack->count == 0)
 		out_text(out, "[no stack]");
 	for (size_t i = stack->count; i-- > 0;) {
-		write_frame(out, stack->frames[i]);
+		write_frame(out, frames[i]);
 		if (i)
 			out_char(out, ';');
 	}

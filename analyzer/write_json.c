@@ -74,11 +74,13 @@ static void write_figures(struct out *out, const struct profile_site *site)
 static void write_stack(struct out *out, const struct writer_options *options,
 			const struct profile_stack *stack)
 {
+	const struct profile_frame *const *frames = profile_stack_frames(stack);
+
 	out_text(out, "    {\"stack\":[");
 	for (size_t i = 0; i < stack->count; i++) {
 		if (i)
 			out_char(out, ',');
-		write_frame(out, options, stack->frames[i]);
+		write_frame(out, options, frames[i]);
 	}
 	out_printf(out, "],\"site_frame\":%zu,\"truncated\":%s", stack->site_frame,
 		   stack->truncated ? "true" : "false");

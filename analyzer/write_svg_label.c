@@ -174,6 +174,7 @@ int svg_site_label(struct out *out, const struct svg_sites *sites, size_t rank, 
 
 int svg_stack(struct out *out, const struct profile_stack *stack, size_t bytes_most)
 {
+	const struct profile_frame *const *frames = profile_stack_frames(stack);
 	uint64_t begin = out_written(out);
 
 	for (size_t i = 0; i < stack->count; i++) {
@@ -184,7 +185,7 @@ int svg_stack(struct out *out, const struct profile_stack *stack, size_t bytes_m
 			break;
 		}
 		out_char(out, '\n');
-		error = put_frame(out, stack->frames[i], FRAME_WIDTH);
+		error = put_frame(out, frames[i], FRAME_WIDTH);
 		if (error)
 			return error;
 	}

@@ -31,7 +31,7 @@ const struct profile_frame *svg_frame(const struct profile_stack *stack, size_t 
 {
 	if (stack->site_frame >= stack->count || above >= stack->count - stack->site_frame)
 		return NULL;
-	return stack->frames[stack->site_frame + above];
+	return profile_stack_frame(stack, stack->site_frame + above);
 }
 
 static void count_others(struct svg_sites *sites, const struct profile *profile)

@@ -81,7 +81,8 @@ START_TEST(test_bounds)
 
 	build("my_alloc", "my_alloc", CALLERS);
 	for (size_t i = 0; i < CALLERS; i++)
-		sites[i].stack = (struct profile_stack){all, i % 4, 0, false};
+		sites[i].stack = (struct profile_stack){
+		    .frames = all, .count = i % 4, .site_frame = 0, .truncated = false};
 	ck_assert_int_eq(wrappers_skip(&profile), 0);
 	for (size_t i = 0; i < CALLERS; i++)
 		ck_assert(sites[i].stack.site_frame < sites[i].stack.count ||

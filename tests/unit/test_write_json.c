@@ -193,7 +193,8 @@ START_TEST(test_hostile_strings)
 	static const struct profile_frame *const frames[] = {&frame};
 	char *text;
 
-	sites[0].stack = (struct profile_stack){frames, 1, 0, true};
+	sites[0].stack = (struct profile_stack){
+	    .frames = frames, .count = 1, .site_frame = 0, .truncated = true};
 	profile.process.exe = profile.process.cmdline = profile.process.host = HOSTILE;
 	profile.process.end = HOSTILE;
 	snprintf(profile.damage.first, sizeof(profile.damage.first), "%s", HOSTILE);
@@ -260,7 +261,8 @@ START_TEST(test_folded_hostile)
 	static const struct profile_frame *const frames[] = {&frame};
 	char *text;
 
-	sites[1].stack = (struct profile_stack){frames, 1, 0, true};
+	sites[1].stack = (struct profile_stack){
+	    .frames = frames, .count = 1, .site_frame = 0, .truncated = true};
 	profile.sites = &sites[1];
 	profile.site_count = 1;
 	text = sample_written(&writer_folded, &profile, &options);

@@ -155,7 +155,8 @@ START_TEST(test_grouped_by_site)
 
 	options.sections = SECTION_PEAK;
 	sites[3] = sites[1];
-	sites[3].stack = (struct profile_stack){other, 3, 1, false};
+	sites[3].stack = (struct profile_stack){
+	    .frames = other, .count = 3, .site_frame = 1, .truncated = false};
 	sites[3].peak_bytes = 1024;
 	check_has("  1.    97 %     8.0 MiB  in 2 blocks; 1 of 2 stacks:\n"
 		  "        load_table  db.c:120\n"
@@ -263,7 +264,8 @@ START_TEST(test_recursion_and_depth)
 	for (size_t i = 1; i < 31; i++)
 		frames[i] = i % 2 ? &sample_parse : &sample_serve;
 	frames[31] = &sample_main;
-	sites[1].stack = (struct profile_stack){frames, 32, 0, true};
+	sites[1].stack = (struct profile_stack){
+	    .frames = frames, .count = 32, .site_frame = 0, .truncated = true};
 	options.sections = SECTION_PEAK;
 	check_has("        load_table        db.c:120\n"
 		  "        parse_expression  parse.c:55\n"
@@ -292,7 +294,8 @@ START_TEST(test_split_functions)
 	static const struct profile_frame *const frames[] = {
 	    &sample_xmalloc, &part, &sample_serve, &sample_main, &libc_start, &stripped};
 
-	sites[1].stack = (struct profile_stack){frames, 6, 3, false};
+	sites[1].stack = (struct profile_stack){
+	    .frames = frames, .count = 6, .site_frame = 3, .truncated = false};
 	options.sections = SECTION_PEAK;
 	check_has("        main  main.c:22\n          via serve > xmalloc\n\n");
 	sites[1].stack.site_frame = 0;
@@ -309,9 +312,11 @@ START_TEST(test_repeated_wrappers)
 							     &sample_load,    &sample_main};
 
 	options.sections = SECTION_PEAK;
-	sites[1].stack = (struct profile_stack){frames, 6, 4, false};
+	sites[1].stack = (struct profile_stack){
+	    .frames = frames, .count = 6, .site_frame = 4, .truncated = false};
 	check_has("        load_table  db.c:120\n          via xmalloc\n        main ");
-	sites[1].stack = (struct profile_stack){frames + 3, 3, 1, false};
+	sites[1].stack = (struct profile_stack){
+	    .frames = frames + 3, .count = 3, .site_frame = 1, .truncated = false};
 	check_has("        load_table  db.c:120\n        main ");
 }
 END_TEST
@@ -325,7 +330,8 @@ START_TEST(test_nameless_run)
 
 	options.sections = SECTION_ALLOCATIONS;
 	options.top = 4; /* the load_table site is the last by allocations */
-	sites[1].stack = (struct profile_stack){frames, 9, 0, false};
+	sites[1].stack = (struct profile_stack){
+	    .frames = frames, .count = 9, .site_frame = 0, .truncated = false};
 	check_has("        load_table        db.c:120\n"
 		  "        ... 3 without a name\n"
 		  "        log_line          log.c:31 (inlined)\n"
@@ -347,7 +353,8 @@ START_TEST(test_without_names)
 							     &sample_main};
 
 	check_lacks("debug symbols");
-	sites[1].stack = (struct profile_stack){frames, 3, 0, false};
+	sites[1].stack = (struct profile_stack){
+	    .frames = frames, .count = 3, .site_frame = 0, .truncated = false};
 	profile.totals.temporary = 0;
 	sites[2].verdict = VERDICT_IN_USE;
 	check_has("\nPeak: 97 % in libpq.so.5+0xbeef, called under main\n");
@@ -362,7 +369,8 @@ START_TEST(test_own_mappings)
 	static const struct profile_frame *const frames[] = {&sample_load, &sample_main};
 	struct profile_site maps[2] = {sites[1], sites[2]};
 
-	maps[0].stack = (struct profile_stack){frames, 2, 0, false};
+	maps[0].stack = (struct profile_stack){
+	    .frames = frames, .count = 2, .site_frame = 0, .truncated = false};
 	maps[0].peak_bytes = 15 << 20;
 	maps[0].peak_blocks = 1;
 	maps[1].peak_bytes = 5 << 20;
@@ -410,7 +418,8 @@ START_TEST(test_full_names_are_not_padded)
 	static const struct profile_frame *const frames[] = {&shown, &sample_main};
 
 	memset(name, 'n', sizeof(name) - 1);
-	sites[1].stack = (struct profile_stack){frames, 2, 0, false};
+	sites[1].stack = (struct profile_stack){
+	    .frames = frames, .count = 2, .site_frame = 0, .truncated = false};
 	options.full_names = true;
 	options.depth = 0;
 	snprintf(expected, sizeof(expected), "        %s  /x.c:3\n        main%58s/src", name, "");
@@ -443,7 +452,8 @@ START_TEST(test_hostile_and_long)
 	profile.process.end = "\x1b[1m";
 	options.trace = "\x1b[1m";
 	for (size_t i = 0; i < SAMPLE_SITES; i++) {
-		sites[i].stack = (struct profile_stack){frames, 2, i % 2, false};
+		sites[i].stack = (struct profile_stack){
+		    .frames = frames, .count = 2, .site_frame = i % 2, .truncated = false};
 		sites[i].peak_bytes++;
 	}
 	profile.process.exe = "\x1b[1m";
