@@ -1,88 +1,13 @@
 #include "encode.h"
 
 #include <endian.h>
-#include <stdatomic.h>
 #include <string.h>
 
-#define ZSTD_STATIC_LINKING_ONLY
-#include <zstd.h>
-
 #include "clock.h"
-#include "pages.h"
-#include "ring.h"
+#include "codec.h"
 
-/* The shortest event has two words; the one with most addresses to the word is as short. */
-#define EVENTS_MAX (RING_WORDS / 2)
-#define VARINT_MAX 10
-/* Most bytes one event adds to a column: two varints, each with a byte, and what put_long()
- * stores beyond its last one. */
-#define COLUMN_ROOM (EVENTS_MAX * 2 * (VARINT_MAX + 1) + 8)
-#define POOL_SLOTS  64
-
-#define ZSTD_WORKSPACE_BYTES (256 * 1024)
-#define ZSTD_ROOM	     4096 /* what a frame may be longer than its content */
-
-#define SHAPE_BITS   9 /* pairs of shapes */
-#define ADDRESS_BITS 13
-
-/*
- * A group's numbers of addresses have 16 bits, so its segments are as many as surely do not have
- * more. Entries of `addresses` are address | number; EMPTY is none that is put there.
- */
-#define NUMBER_BITS	  16
-#define GROUP_ADDRESSES	  (1U << NUMBER_BITS)
-#define ADDRESS_EMPTY	  UINT64_MAX
-#define ADDRESS_LIMIT	  (ADDRESS_EMPTY >> NUMBER_BITS)
-#define SHAPE_KIND_SHIFT  40
-#define SHAPE_LAST_MASK	  0xffffffffffULL /* aux and stack */
-#define GROUP_SEGMENTS	  64
-#define GROUP_NONE	  UINT64_MAX
-#define RINGS_WITH_TABLES 1024 /* the others' segments are each a group */
-
-_Static_assert(EVENTS_MAX <= TRACE_EVENTS_MAX, "readers take what we write");
-_Static_assert(GROUP_ADDRESSES <= TRACE_GROUP_ADDRESSES, "readers take as many");
-
-/* The last event of a shape: what its next one is compared with. */
-struct shape {
-	uint64_t key; /* kind | aux | stack; 0: none */
-	uint64_t size;
-	uint32_t code; /* number in this group, plus 1 */
-};
-
-/* What segments of one ring take over from each other. */
-struct tables {
-	uint64_t
-	    to; /* the position the group's next segment begins at; GROUP_NONE: begin another */
-	uint64_t last_fresh;
-	uint32_t segments; /* of the group */
-	uint32_t shapes;   /* in use */
-	uint32_t addresses;
-	uint32_t last_stack;
-	struct shape plain[TRACE_EVENT_KIND_MAX]; /* without a stack: by kind */
-	struct shape pairs[1 << SHAPE_BITS][2];
-	uint64_t slots[1 << ADDRESS_BITS];
-};
-
-/* Virtual sizes are those of the worst ring; what is touched follows from what is encoded. */
-struct codec {
-	ZSTD_CCtx *zstd;
-	uint8_t *ends[TRACE_COLUMNS];		   /* of the columns */
-	struct tables own;			   /* for rings that have none */
-	uint8_t space[TRACE_COLUMNS][COLUMN_ROOM]; /* the columns */
-	uint8_t joined[TRACE_COLUMNS * COLUMN_ROOM];
-	uint8_t packed[TRACE_COLUMNS * COLUMN_ROOM + ZSTD_ROOM];
-	_Alignas(64) uint8_t workspace[ZSTD_WORKSPACE_BYTES];
-};
-
-/* One that is always there: under a tight RLIMIT_AS nothing can be mapped any more. */
-static struct codec first_codec;
-
-/* Each is its ring's owner's alone, or that of the owner's heir. The first is always there, too. */
-static struct tables first_tables = {.to = GROUP_NONE};
-static _Atomic(struct tables *) ring_tables[RINGS_WITH_TABLES] = {&first_tables};
-
-/* Idle codecs: taken by exchange, put back where a slot is empty. */
-static _Atomic(struct codec *) pool[POOL_SLOTS] = {&first_codec};
+#define SHAPE_KIND_SHIFT 40
+#define SHAPE_LAST_MASK	 0xffffffffffULL /* aux and stack */
 
 static const uint8_t kind_class[TRACE_EVENT_KIND_MAX] = {
 #define KIND_CLASS(symbol, number, name, class, family) [number] = TRACE_CLASS_##class,
@@ -102,113 +27,6 @@ size_t event_words(uint64_t first)
 	unsigned class = kind_class[first & (TRACE_EVENT_KIND_MAX - 1)];
 
 	return class == TRACE_CLASS_NONE ? 0 : class_words[class];
-}
-
-/*
- * Level 1 that looks for matches at two of three places, with a window and blocks that fit what a
- * ring encodes to: docs/encoding.md has what else was tried. NULL: store uncompressed.
- */
-static ZSTD_CCtx *zstd_new(struct codec *codec)
-{
-	ZSTD_CCtx *zstd = ZSTD_initStaticCCtx(codec->workspace, sizeof(codec->workspace));
-
-	if (!zstd)
-		return NULL;
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, 1);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, 15);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, 11);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, 12);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_targetLength, 2);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_minMatch, 6);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_literalCompressionMode, ZSTD_ps_enable);
-	return zstd;
-}
-
-struct codec *encode_take(void)
-{
-	struct codec *codec;
-
-	for (unsigned i = 0; i < POOL_SLOTS; i++) {
-		if (!atomic_load_explicit(&pool[i], memory_order_relaxed))
-			continue;
-		codec = atomic_exchange_explicit(&pool[i], NULL, memory_order_acquire);
-		if (codec && !codec->zstd)
-			codec->zstd = zstd_new(codec);
-		if (codec)
-			return codec;
-	}
-	codec = pages_map(sizeof(*codec));
-	if (codec)
-		codec->zstd = zstd_new(codec);
-	return codec;
-}
-
-void encode_put(struct codec *codec)
-{
-	for (unsigned i = 0; i < POOL_SLOTS; i++) {
-		struct codec *empty = NULL;
-
-		if (atomic_compare_exchange_strong_explicit(
-			&pool[i], &empty, codec, memory_order_release, memory_order_relaxed))
-			return;
-	}
-	if (codec != &first_codec)
-		pages_unmap(codec, sizeof(*codec));
-}
-
-void encode_forked(void)
-{
-	for (unsigned i = 0; i < POOL_SLOTS; i++)
-		atomic_store_explicit(&pool[i], NULL, memory_order_relaxed);
-	/* Whoever had it is not here; a flush left half-way begins its state afresh. */
-	first_codec.zstd = NULL;
-	for (unsigned i = 0; i < RINGS_WITH_TABLES; i++)
-		encode_forget(i);
-	atomic_store_explicit(&pool[0], &first_codec, memory_order_relaxed);
-}
-
-void encode_forget(uint32_t ring)
-{
-	struct tables *of_ring =
-	    ring < RINGS_WITH_TABLES
-		? atomic_load_explicit(&ring_tables[ring], memory_order_relaxed)
-		: NULL;
-
-	if (of_ring)
-		of_ring->to = GROUP_NONE;
-}
-
-/* The tables of the ring the segment is of; without any, those of the codec, as new. */
-static struct tables *tables_of(struct codec *codec, uint32_t ring)
-{
-	struct tables *of_ring = NULL;
-
-	if (ring < RINGS_WITH_TABLES) {
-		of_ring = atomic_load_explicit(&ring_tables[ring], memory_order_relaxed);
-		if (!of_ring) {
-			of_ring = pages_map(sizeof(*of_ring));
-			if (of_ring)
-				of_ring->to = GROUP_NONE;
-			atomic_store_explicit(&ring_tables[ring], of_ring, memory_order_relaxed);
-		}
-	}
-	if (!of_ring) {
-		of_ring = &codec->own;
-		of_ring->to = GROUP_NONE;
-	}
-	return of_ring;
-}
-
-/* Whether the segment goes on with its ring's group; if not the tables are empty again. */
-static bool go_on(struct tables *tables, const struct trace_events *head)
-{
-	if (head->from == tables->to && head->from < head->to &&
-	    tables->segments < GROUP_SEGMENTS &&
-	    tables->addresses + 2 * EVENTS_MAX <= GROUP_ADDRESSES)
-		return true;
-	memset(tables, 0, offsetof(struct tables, slots));
-	memset(tables->slots, 0xff, sizeof(tables->slots));
-	return false;
 }
 
 #define INLINE static inline __attribute__((always_inline))
@@ -288,7 +106,7 @@ INLINE uint64_t zigzag(int64_t value)
  * what is not inlined, so that its fields are registers.
  */
 struct encoder {
-	struct tables *tables;
+	struct encode_tables *tables;
 	const uint64_t *ring;
 	uint8_t *shape, *time, *address, *size, *definition, *fresh, *extra;
 	uint8_t *address_low, *size_low;
@@ -418,7 +236,8 @@ INLINE void put_other(struct encoder *encoder, size_t at, unsigned kind, uint64_
 		put_address(encoder, at + 1);
 }
 
-static struct encoder begin(struct codec *codec, struct tables *tables, const uint64_t *words)
+static struct encoder begin(struct codec *codec, struct encode_tables *tables,
+			    const uint64_t *words)
 {
 	return (struct encoder){.tables = tables,
 				.ring = words,
@@ -439,7 +258,7 @@ static struct encoder begin(struct codec *codec, struct tables *tables, const ui
 
 static void end(const struct encoder *encoder, uint8_t **ends)
 {
-	struct tables *tables = encoder->tables;
+	struct encode_tables *tables = encoder->tables;
 
 	ends[TRACE_COLUMN_SHAPE] = encoder->shape;
 	ends[TRACE_COLUMN_TIME] = encoder->time;
@@ -471,8 +290,8 @@ INLINE uint64_t quantum_end(uint64_t time, unsigned shift)
 	return end >> 56 ? UINT64_MAX : end << 8;
 }
 
-INLINE void fill(struct codec *codec, struct tables *tables, const uint64_t *ring, size_t count,
-		 unsigned shift, bool runs, struct trace_events *head)
+INLINE void fill(struct codec *codec, struct encode_tables *tables, const uint64_t *ring,
+		 size_t count, unsigned shift, bool runs, struct trace_events *head)
 {
 	struct encoder encoder = begin(codec, tables, ring);
 	uint64_t latest = count ? ring[0] : 0; /* highest first word; its kind does not matter */
@@ -519,95 +338,31 @@ INLINE void fill(struct codec *codec, struct tables *tables, const uint64_t *rin
 }
 
 /* In a coarse quantum many events have the same time, in a fine one hardly any. */
-static void fill_columns(struct codec *codec, const uint64_t *ring, size_t count, unsigned shift,
-			 struct trace_events *head)
+static void fill_columns(struct codec *codec, struct encode_tables *tables, const uint64_t *ring,
+			 size_t count, unsigned shift, struct trace_events *head)
 {
-	struct tables *tables = tables_of(codec, head->ring);
-
-	head->flags = go_on(tables, head) ? TRACE_EVENTS_CONTINUES : 0;
+	head->flags = encode_tables_go_on(tables, head) ? TRACE_EVENTS_CONTINUES : 0;
 	if (shift > clock_fine_shift()) {
 		head->flags |= TRACE_EVENTS_RUNS;
 		fill(codec, tables, ring, count, shift, true, head);
 	} else {
 		fill(codec, tables, ring, count, shift, false, head);
 	}
-	tables->segments++;
-	tables->to = head->from < head->to ? head->to : GROUP_NONE;
-}
-
-#define NOISE_BYTES 512
-
-/*
- * Whether the bytes are about as frequent as each other: then no entropy coder gains on them, and
- * looking for matches among them would be in vain. By how often two of the first agree: 1 / 256
- * for noise, of NOISE_BYTES then about 511 pairs with a deviation of 23.
- */
-static bool is_noise(const uint8_t *bytes, size_t count)
-{
-	uint16_t seen[256] = {0};
-	uint64_t agree = 0;
-
-	if (count > NOISE_BYTES)
-		count = NOISE_BYTES;
-	for (size_t i = 0; i < count; i++)
-		agree += seen[bytes[i]]++;
-	return agree * 2 * 256 <= (uint64_t)count * count * 3 / 2;
-}
-
-/* Puts the columns of `which` (bits) one after the other to `to`; returns their length. */
-static size_t join_columns(const struct codec *codec, unsigned which, uint8_t *to)
-{
-	size_t total = 0;
-
-	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
-		size_t bytes = (size_t)(codec->ends[i] - codec->space[i]);
-
-		if (!(which >> i & 1))
-			continue;
-		memcpy(to + total, codec->space[i], bytes);
-		total += bytes;
-	}
-	return total;
-}
-
-#define ALL_COLUMNS ((1U << TRACE_COLUMNS) - 1)
-
-static unsigned noisy_columns(const struct codec *codec)
-{
-	unsigned noisy = 0;
-
-	for (unsigned i = TRACE_COLUMN_ADDRESS_LOW; i <= TRACE_COLUMN_SIZE_LOW; i++)
-		if (is_noise(codec->space[i], (size_t)(codec->ends[i] - codec->space[i])))
-			noisy |= 1U << i;
-	return noisy;
+	encode_tables_next(tables, head);
 }
 
 const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,
 			 bool compress, struct trace_events *head, size_t *bytes)
 {
-	size_t total = 0, packed;
-	unsigned noisy;
+	struct encode_tables *tables = encode_tables_of(head->ring, &codec->own);
 
-	fill_columns(codec, words, count < RING_WORDS ? count : RING_WORDS, shift, head);
 	head->tick_shift = (uint8_t)shift;
-	head->compression = TRACE_COMPRESSION_NONE;
-	head->stored = 0;
-	for (size_t i = 0; i < TRACE_COLUMNS; i++)
-		total += head->column_bytes[i] = (uint32_t)(codec->ends[i] - codec->space[i]);
-	if (compress && codec->zstd) {
-		noisy = noisy_columns(codec);
-		packed =
-		    ZSTD_compress2(codec->zstd, codec->packed, sizeof(codec->packed), codec->joined,
-				   join_columns(codec, ALL_COLUMNS & ~noisy, codec->joined));
-		if (!ZSTD_isError(packed))
-			packed += join_columns(codec, noisy, codec->packed + packed);
-		if (packed < total) {
-			head->compression = TRACE_COMPRESSION_ZSTD;
-			head->stored = (uint8_t)(noisy >> 1);
-			*bytes = packed;
-			return codec->packed;
-		}
-	}
-	*bytes = join_columns(codec, ALL_COLUMNS, codec->joined);
-	return codec->joined;
+	fill_columns(codec, tables, words, count < RING_WORDS ? count : RING_WORDS, shift, head);
+	return codec_pack(codec, tables, compress, head, bytes);
+}
+
+void encode_forked(void)
+{
+	codec_forked();
+	encode_tables_forked();
 }

@@ -11,24 +11,10 @@
 
 #include "memprof/trace.h"
 
-/* The size of a codec's memory: working columns, output and the compressor's own state. */
-struct codec;
+struct codec; /* codec.h */
 
-/*
- * A codec, free for the caller alone until encode_put(). Comes from a pool that never has more than
- * were in use at once; NULL when there is no memory. Any thread, signal-safe.
- */
-struct codec *encode_take(void);
-void encode_put(struct codec *codec);
-
-/* In a forked child: another thread of the parent may have had the codec, so forget them all. */
+/* In a forked child: what other threads had is nobody's, and no ring goes on. */
 void encode_forked(void);
-
-/*
- * What encode_words() gave last for `ring` is not in the file: the ring's next segment must not go
- * on from it. By the ring's owner.
- */
-void encode_forget(uint32_t ring);
 
 /*
  * Encodes the `count` words (at most RING_WORDS) at `words`; times lose their lowest `shift` bits.

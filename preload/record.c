@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 
 #include "clock.h"
+#include "codec.h"
 #include "encode.h"
 #include "resident.h"
 #include "sole.h"
@@ -257,7 +258,7 @@ static void flush(struct thread *thread, bool need_room)
 	refresh_name(thread);
 	memcpy(head.name, ring->control->name, sizeof(head.name));
 	head.clock = clock_pair();
-	codec = encode_take();
+	codec = codec_take();
 	if (codec)
 		pieces[1].iov_base =
 		    (void *)encode_words(codec, ring->data, words, tick_shift(thread, &head.clock),
@@ -265,9 +266,9 @@ static void flush(struct thread *thread, bool need_room)
 	STOP_POINT("flush.encoded");
 	written = codec && trace_file_append(TRACE_SEGMENT_EVENTS, ring->index, pieces, 2) == 0;
 	if (codec)
-		encode_put(codec);
+		codec_put(codec);
 	if (!written)
-		encode_forget(ring->index);
+		encode_tables_forget(ring->index);
 	if (!written && !need_room && !ring->is_private)
 		return;
 	if (!written)

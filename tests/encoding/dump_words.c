@@ -8,25 +8,8 @@
 #include "encode.h"
 #include "sys.h"
 
-struct codec *encode_take(void)
-{
-	static char any;
-
-	return (struct codec *)&any;
-}
-
-void encode_put(struct codec *codec)
-{
-	(void)codec;
-}
-
 void encode_forked(void)
 {
-}
-
-void encode_forget(uint32_t ring)
-{
-	(void)ring;
 }
 
 const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,

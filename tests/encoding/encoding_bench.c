@@ -19,6 +19,7 @@
 #include <zstd.h>
 
 #include "clock.h"
+#include "codec.h"
 #include "encode.h"
 #include "ring.h"
 
@@ -174,7 +175,7 @@ static void try_setting(const struct setting *setting, struct codec *codec, cons
 static void run(const char *path, unsigned shift, int rounds, bool only_in_use)
 {
 	struct dump dump = map_dump(path);
-	struct codec *codec = encode_take();
+	struct codec *codec = codec_take();
 	struct sums plain = {0}, packed = {0};
 
 	for (int round = 0; round < rounds; round++) {

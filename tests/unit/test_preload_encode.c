@@ -2,6 +2,7 @@
  * What the recorder encodes, the analyzer decodes: random rings of events of all kinds against a
  * model that was made from the words alone.
  */
+#include "codec.h"
 #include "encode.h"
 
 #include <zstd.h>
@@ -179,7 +180,7 @@ static void check_event(size_t i, const struct event *event)
 /* Encodes the stream and compares what is decoded. Returns the encoded length. */
 static size_t round_trip(bool compress, unsigned *method)
 {
-	struct codec *codec = encode_take();
+	struct codec *codec = codec_take();
 	struct trace_events head = {0};
 	struct event_shared shared = {.zstd = ZSTD_createDCtx(), .room = EVENT_SHARED_ROOM};
 	struct event_buffers buffers = {.shared = &shared};
@@ -196,7 +197,7 @@ static size_t round_trip(bool compress, unsigned *method)
 	ck_assert_int_eq(event_buffers_reserve(&buffers, sizeof(head) + bytes), 0);
 	memcpy(buffers.payload, &head, sizeof(head));
 	memcpy(buffers.payload + sizeof(head), columns, bytes);
-	encode_put(codec);
+	codec_put(codec);
 	ck_assert_int_eq(event_decode_begin(&decoder, &buffers, sizeof(head) + bytes, shift), 0);
 	while ((got = event_decode_next(&decoder, events, &bad))) {
 		ck_assert_uint_eq(bad, 0);
@@ -327,7 +328,7 @@ static void make_step(struct codec *codec, unsigned number, uint32_t ring, bool 
 	memcpy(steps[number].payload, head, sizeof(*head));
 	memcpy(steps[number].payload + sizeof(*head), columns, bytes);
 	if (forget)
-		encode_forget(ring);
+		encode_tables_forget(ring);
 }
 
 /* Decodes the steps but those that `lost` names; returns how many were refused. */
@@ -371,7 +372,7 @@ static unsigned decode_steps(const bool *lost)
 START_TEST(groups)
 {
 	static const uint32_t rings[] = {0, 3, 100000};
-	struct codec *codec = encode_take();
+	struct codec *codec = codec_take();
 
 	for (size_t r = 0; r < 3; r++) {
 		bool lost[GROUP_STEPS] = {false};
@@ -398,14 +399,14 @@ START_TEST(groups)
 		steps[130].payload[sizeof(struct trace_events)] ^= 1;
 		ck_assert_uint_ge(decode_steps(lost), grouped ? 20 : 1);
 	}
-	encode_put(codec);
+	codec_put(codec);
 }
 END_TEST
 
 /* A child that was forked has other segments than its parent's. */
 START_TEST(groups_of_a_child)
 {
-	struct codec *codec = encode_take();
+	struct codec *codec = codec_take();
 
 	make_step(codec, 0, 3, false);
 	make_step(codec, 1, 3, false);
@@ -428,7 +429,7 @@ END_TEST
 
 START_TEST(head_ticks)
 {
-	struct codec *codec = encode_take();
+	struct codec *codec = codec_take();
 	struct trace_events head = {0};
 	size_t bytes;
 
@@ -440,7 +441,7 @@ START_TEST(head_ticks)
 	ck_assert_uint_eq(head.first_tick, 1001);
 	ck_assert_uint_eq(head.last_tick, 2003);
 	ck_assert_uint_eq(head.events, 3);
-	encode_put(codec);
+	codec_put(codec);
 }
 END_TEST
 
@@ -457,7 +458,7 @@ END_TEST
  */
 START_TEST(words_that_are_no_event)
 {
-	struct codec *codec = encode_take();
+	struct codec *codec = codec_take();
 	size_t bytes;
 
 	shift = 4;
@@ -471,7 +472,7 @@ START_TEST(words_that_are_no_event)
 		encode_words(codec, words, event_words(kind) ? 3 : 4, 3, true, &head, &bytes);
 		ck_assert_uint_eq(head.events, 1);
 	}
-	encode_put(codec);
+	codec_put(codec);
 }
 END_TEST
 
@@ -483,7 +484,7 @@ static void take_and_put(unsigned number)
 {
 	for (int i = 0; i < 300; i++) {
 		uint64_t mine[2] = {(uint64_t)(i + 1) << 8 | TRACE_EVENT_FREE, 16 * (number + 1)};
-		struct codec *codec = encode_take();
+		struct codec *codec = codec_take();
 		struct trace_events head = {.ring = number};
 		size_t bytes;
 		const uint8_t *columns;
@@ -496,7 +497,7 @@ static void take_and_put(unsigned number)
 		/* first the new shape, last its fresh address, zigzag(n + 1) << 1 */
 		if (columns[0] != 0 || columns[bytes - 1] != 4 * (number + 1))
 			return;
-		encode_put(codec);
+		codec_put(codec);
 	}
 	in_use[number] = 1;
 }
@@ -508,14 +509,14 @@ START_TEST(pool)
 	support_threads(16, take_and_put);
 	for (int i = 0; i < 16; i++)
 		ck_assert_int_eq(in_use[i], 1);
-	first = encode_take();
-	second = encode_take();
+	first = codec_take();
+	second = codec_take();
 	ck_assert_ptr_ne(first, second);
-	encode_put(first);
-	ck_assert_ptr_eq(encode_take(), first);
-	encode_put(second);
+	codec_put(first);
+	ck_assert_ptr_eq(codec_take(), first);
+	codec_put(second);
 	encode_forked();
-	ck_assert_ptr_ne(encode_take(), second);
+	ck_assert_ptr_ne(codec_take(), second);
 }
 END_TEST
 

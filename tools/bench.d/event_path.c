@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "codec.h"
 #include "encode.h"
 #include "event_path_churn.h"
 #include "interpose.h"
@@ -59,13 +60,13 @@ static void empty_ring(struct thread *thread, enum step step)
 
 	if (step >= ENCODE) {
 		struct trace_events head = {.ring = ring->index};
-		struct codec *codec = encode_take();
+		struct codec *codec = codec_take();
 		size_t bytes = 0;
 
 		head.clock = clock_pair();
 		encode_words(codec, ring->data, ring_used(ring), shift(thread, &head.clock),
 			     step >= COMPRESS, &head, &bytes);
-		encode_put(codec);
+		codec_put(codec);
 		sink += bytes;
 	}
 	ring_release(ring, thread->ring_events);

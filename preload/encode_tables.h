@@ -1,0 +1,68 @@
+/*
+ * What segments of one ring take over from each other: the shapes and addresses that a group of
+ * segments has had so far (docs/trace-format.md). A ring's are its owner's alone, or its heir's.
+ */
+#ifndef ENCODE_TABLES_H
+#define ENCODE_TABLES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "memprof/trace.h"
+#include "ring.h"
+
+/* The shortest event has two words; the one with most addresses to the word is as short. */
+#define EVENTS_MAX   (RING_WORDS / 2)
+#define SHAPE_BITS   9 /* pairs of shapes */
+#define ADDRESS_BITS 13
+
+/*
+ * A group's numbers of addresses have 16 bits, so its segments are as many as surely do not have
+ * more. Entries of `slots` are address | number; EMPTY is none that is put there.
+ */
+#define NUMBER_BITS   16
+#define ADDRESS_EMPTY UINT64_MAX
+#define ADDRESS_LIMIT (ADDRESS_EMPTY >> NUMBER_BITS)
+
+/* The last event of a shape: what its next one is compared with. */
+struct shape {
+	uint64_t key; /* kind | aux | stack; 0: none */
+	uint64_t size;
+	uint32_t code; /* number in this group, plus 1 */
+};
+
+struct encode_tables {
+	uint64_t to; /* the position the group's next segment begins at */
+	uint64_t last_fresh;
+	uint32_t segments; /* of the group */
+	uint32_t shapes;   /* in use */
+	uint32_t addresses;
+	uint32_t last_stack;
+	uint32_t literals_skipped;		  /* segments to come: codec.c */
+	struct shape plain[TRACE_EVENT_KIND_MAX]; /* without a stack: by kind */
+	struct shape pairs[1 << SHAPE_BITS][2];
+	uint64_t slots[1 << ADDRESS_BITS];
+};
+
+/*
+ * The tables of a ring; `spare`, emptied, for one that has none: there is no memory, or there are
+ * too many rings. Signal-safe.
+ */
+struct encode_tables *encode_tables_of(uint32_t ring, struct encode_tables *spare);
+
+/* Whether the segment goes on with its ring's group; if not the tables are empty again. */
+bool encode_tables_go_on(struct encode_tables *tables, const struct trace_events *head);
+
+/* After the segment's events went in. */
+void encode_tables_next(struct encode_tables *tables, const struct trace_events *head);
+
+/*
+ * What was encoded last for `ring` is not in the file: the ring's next segment must not go on from
+ * it. By the ring's owner.
+ */
+void encode_tables_forget(uint32_t ring);
+
+/* In a forked child: forgets all. */
+void encode_tables_forked(void);
+
+#endif
