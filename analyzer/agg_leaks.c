@@ -103,6 +103,25 @@ int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites)
 	return rc;
 }
 
+void agg_leaks_merge(struct agg_leaks *agg, const uint32_t *numbers)
+{
+	uint32_t merged = 0;
+
+	for (size_t i = 0; i < agg->count; i++) {
+		uint32_t to = numbers[i];
+
+		if (to == UINT32_MAX)
+			continue;
+		if (to == merged) {
+			memmove(agg->trend[merged++], agg->trend[i], sizeof(agg->trend[i]));
+			continue;
+		}
+		for (size_t j = 0; j < PROFILE_TREND_POINTS; j++)
+			agg->trend[to][j] += agg->trend[i][j];
+	}
+	agg->count = merged;
+}
+
 static bool growing(const struct profile_site *site)
 {
 	const uint64_t *trend = site->trend_bytes;

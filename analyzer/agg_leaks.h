@@ -29,6 +29,9 @@ int agg_leaks_pass(struct agg_leaks *agg, const struct agg_sites *sites);
 /* After the last change: ends the parts that are left. Returns 0 or -ENOMEM. */
 int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites);
 
+/* After that: sites of one number become one, as agg_sites_merge() does it. */
+void agg_leaks_merge(struct agg_leaks *agg, const uint32_t *numbers);
+
 /* Judges a finished site by its figures and trend; `duration_s` is that of the run. */
 enum profile_verdict agg_leaks_verdict(const struct profile_site *site, double duration_s);
 

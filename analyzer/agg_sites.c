@@ -21,32 +21,41 @@ void agg_sites_fini(struct agg_sites *agg)
 	*agg = (struct agg_sites){0};
 }
 
-static int reserve(struct agg_sites *agg, size_t count)
+/* Room for `count` sites. Nothing of it is touched before a site needs it. */
+static int grow(struct agg_sites *agg, size_t count)
 {
 	size_t capacity = agg->capacity * 2 > count ? agg->capacity * 2 : count;
-	size_t old = agg->capacity;
 	struct agg_site *sites;
 	struct agg_site_more *more;
 
-	if (count > agg->count)
-		agg->count = count;
-	if (count <= old)
-		return 0;
 	/* One line each, so that a site never lies across two. */
 	sites = aligned_alloc(64, capacity * sizeof(*sites));
 	if (sites == NULL)
 		return -ENOMEM;
-	if (old != 0)
-		memcpy(sites, agg->sites, old * sizeof(*sites));
-	memset(sites + old, 0, (capacity - old) * sizeof(*sites));
+	if (agg->count != 0)
+		memcpy(sites, agg->sites, agg->count * sizeof(*sites));
 	free(agg->sites);
 	agg->sites = sites;
 	more = reallocarray(agg->more, capacity, sizeof(*more));
 	if (more == NULL)
 		return -ENOMEM;
-	memset(more + old, 0, (capacity - old) * sizeof(*more));
 	agg->more = more;
 	agg->capacity = capacity;
+	return 0;
+}
+
+static int reserve(struct agg_sites *agg, size_t count)
+{
+	size_t added;
+
+	if (count <= agg->count)
+		return 0;
+	if (count > agg->capacity && grow(agg, count) != 0)
+		return -ENOMEM;
+	added = count - agg->count;
+	memset(agg->sites + agg->count, 0, added * sizeof(*agg->sites));
+	memset(agg->more + agg->count, 0, added * sizeof(*agg->more));
+	agg->count = count;
 	return 0;
 }
 
@@ -149,4 +158,53 @@ void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 		totals->failed += agg->more[i].failed;
 	}
 	totals->frees = totals->allocations - totals->live_blocks;
+}
+
+static void add_more(struct agg_sites *agg, uint32_t to, size_t from)
+{
+	struct agg_site_more *more = &agg->more[to];
+	const struct agg_site_more *added = &agg->more[from];
+
+	if (agg->sites[from].allocations != 0 &&
+	    (agg->sites[to].allocations == 0 || added->first_tick < more->first_tick))
+		more->first_tick = added->first_tick;
+	more->temporary += added->temporary;
+	more->failed += added->failed;
+}
+
+static void add_site(struct agg_sites *agg, uint32_t to, size_t from)
+{
+	struct agg_site *site = &agg->sites[to];
+	const struct agg_site *added = &agg->sites[from];
+
+	if (added->allocations != 0 &&
+	    (site->allocations == 0 || added->last_tick > site->last_tick))
+		site->last_tick = added->last_tick;
+	site->allocations += added->allocations;
+	site->bytes += added->bytes;
+	site->peak_bytes += added->peak_bytes;
+	site->peak_blocks += added->peak_blocks;
+	site->live_bytes += added->live_bytes;
+	site->live_blocks += added->live_blocks;
+}
+
+void agg_sites_merge(struct agg_sites *agg, const uint32_t *numbers)
+{
+	uint32_t merged = 0;
+
+	for (size_t i = 0; i < agg->count; i++) {
+		uint32_t to = numbers[i];
+
+		if (to == UINT32_MAX)
+			continue;
+		if (to == merged) {
+			agg->sites[to] = agg->sites[i];
+			agg->more[to] = agg->more[i];
+			merged++;
+		} else {
+			add_more(agg, to, i);
+			add_site(agg, to, i);
+		}
+	}
+	agg->count = merged;
 }

@@ -67,4 +67,10 @@ int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, s
 /* After the last batch: makes peak_* of every site current, and adds up the totals. */
 void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals);
 
+/*
+ * After that: sites of one number become one, at that place. The numbers go up from 0 by first
+ * mention; UINT32_MAX leaves a site out.
+ */
+void agg_sites_merge(struct agg_sites *agg, const uint32_t *numbers);
+
 #endif

@@ -235,6 +235,13 @@ int event_decode_begin(struct event_decoder *decoder, struct event_buffers *buff
 	return 0;
 }
 
+/* What an event takes from its shape as it stands there. */
+#define SHARED_BYTES (sizeof(struct event) - offsetof(struct event, stack))
+_Static_assert(SHARED_BYTES == sizeof(struct event_shape) - offsetof(struct event_shape, stack) &&
+		   offsetof(struct event, has) - offsetof(struct event, stack) ==
+		       offsetof(struct event_shape, has) - offsetof(struct event_shape, stack),
+	       "the fields of both are in one order");
+
 /* How much of each list of a chunk is filled. */
 struct counts {
 	size_t records, events, addresses, sizes, extras;
@@ -246,9 +253,9 @@ struct chunk {
 	uint16_t main[EVENT_DECODE_RECORDS];
 	uint16_t address[EVENT_DECODE_EVENTS];
 	uint16_t size[EVENT_DECODE_RECORDS];
-	uint16_t extra[EVENT_DECODE_RECORDS];		 /* numbers of records, not of events */
+	uint16_t extra[EVENT_DECODE_RECORDS];
+	uint64_t time[EVENT_DECODE_RECORDS];		 /* of those, in the segment's own shift */
 	struct event_shape *shape[EVENT_DECODE_RECORDS]; /* of those in `size` */
-	uint64_t time[EVENT_DECODE_RECORDS];		 /* in the segment's own shift */
 };
 
 /* The next shape of DEFINITION; NULL when there is none, or of no kind. */
@@ -287,24 +294,26 @@ static inline __attribute__((always_inline)) struct counts
 put_record(struct counts n, struct chunk *chunk, struct event *events, struct event_shape *shape)
 {
 	unsigned has = shape->has;
+	struct event *event;
 
 	if (__builtin_expect(has & HAS_TWO, 0)) {
 		chunk->address[n.addresses++] = (uint16_t)n.events;
 		events[n.events++] =
 		    (struct event){.kind = shape->kind,
-				   .op = shape->op == EVENT_MAP ? EVENT_UNMAP : EVENT_RELEASE};
+				   .op = shape->op == EVENT_MAP ? EVENT_UNMAP : EVENT_RELEASE,
+				   .has = shape->has};
 	}
-	events[n.events] = (struct event){.order = (has & IS_LATE) != 0,
-					  .stack = shape->stack,
-					  .kind = shape->kind,
-					  .op = shape->op,
-					  .aux = shape->aux};
+	event = &events[n.events];
+	event->order = (has & IS_LATE) != 0;
+	event->address = 0;
+	event->bytes = 0;
+	memcpy(&event->stack, &shape->stack, SHARED_BYTES);
 	chunk->address[n.addresses] = (uint16_t)n.events;
 	n.addresses += (has & HAS_ADDRESS) != 0;
 	chunk->size[n.sizes] = (uint16_t)n.events;
 	chunk->shape[n.sizes] = shape;
 	n.sizes += (has & HAS_SIZE) != 0;
-	chunk->extra[n.extras] = (uint16_t)n.records;
+	chunk->extra[n.extras] = (uint16_t)n.events;
 	n.extras += (has & HAS_EXTRA) != 0;
 	chunk->main[n.records++] = (uint16_t)n.events++;
 	return n;
@@ -353,23 +362,33 @@ static void raise_to_floor(const struct event_decoder *decoder, const struct chu
 }
 
 /* The chunk's times, where each run of equal ones is given. */
-static bool decode_runs(struct event_decoder *decoder, struct chunk *chunk)
+static bool decode_runs(struct event_decoder *decoder, const struct chunk *chunk,
+			struct event *events)
 {
-	for (size_t i = 0; i < chunk->n.records; i++) {
+	const uint16_t *main = chunk->main, *end = main + chunk->n.records;
+
+	while (main < end) {
+		size_t count = (size_t)(end - main);
+		uint64_t order;
+
 		if (decoder->same == 0) {
 			decoder->time += decoder->step;
 			if (decoder->time >> (TICK_BITS - decoder->shift) != 0 ||
 			    !next_run(decoder))
 				return false;
 		}
-		decoder->same--;
-		chunk->time[i] = decoder->time;
+		count = decoder->same < count ? decoder->same : count;
+		decoder->same -= (uint32_t)count;
+		order = decoder->time << decoder->widen << 1;
+		for (; count > 0; count--)
+			events[*main++].order |= order;
 	}
 	return true;
 }
 
 /* The same where each record's time is given. */
-static bool decode_each(struct event_decoder *decoder, struct chunk *chunk)
+static bool decode_each(struct event_decoder *decoder, const struct chunk *chunk,
+			struct event *events)
 {
 	const uint8_t *at = decoder->at[TRACE_COLUMN_TIME];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_TIME];
@@ -381,7 +400,7 @@ static bool decode_each(struct event_decoder *decoder, struct chunk *chunk)
 
 		time += step;
 		bits |= step | time;
-		chunk->time[i] = time;
+		events[chunk->main[i]].order |= time << decoder->widen << 1;
 	}
 	decoder->at[TRACE_COLUMN_TIME] = at;
 	decoder->time = time;
@@ -391,12 +410,11 @@ static bool decode_each(struct event_decoder *decoder, struct chunk *chunk)
 /* Returns false when a time is none that a tick can have. */
 static bool decode_times(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
 {
-	unsigned widen = decoder->widen;
-
-	if (!(decoder->runs ? decode_runs(decoder, chunk) : decode_each(decoder, chunk)))
+	if (!(decoder->runs ? decode_runs(decoder, chunk, events)
+			    : decode_each(decoder, chunk, events)))
 		return false;
-	for (size_t i = 0; i < chunk->n.records; i++)
-		events[chunk->main[i]].order |= chunk->time[i] << widen << 1;
+	for (size_t i = 0; i < chunk->n.extras; i++)
+		chunk->time[i] = events[chunk->extra[i]].order >> 1 >> decoder->widen;
 	raise_to_floor(decoder, chunk, events);
 	return true;
 }
@@ -522,11 +540,10 @@ static void decode_extras(struct event_decoder *decoder, const struct chunk *chu
 	const uint8_t *end = decoder->end[TRACE_COLUMN_EXTRA];
 
 	for (size_t i = 0; i < chunk->n.extras; i++) {
-		uint64_t time = chunk->time[chunk->extra[i]];
-		size_t index = chunk->main[chunk->extra[i]];
+		size_t index = chunk->extra[i];
 		struct event *event = &events[index];
 		uint8_t class = event_class[event->kind];
-		uint64_t between;
+		uint64_t time = chunk->time[i], between;
 
 		if (class == TRACE_CLASS_FAILED) {
 			if (at >= end) {
@@ -551,7 +568,7 @@ static size_t drop_empty(struct event *events, size_t count)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		bool two = (classes[event_class[events[i].kind]].has & HAS_TWO) != 0;
+		bool two = (events[i].has & HAS_TWO) != 0;
 		bool empty = two && events[i].address == 0 &&
 			     (events[i].op == EVENT_RELEASE || events[i].op == EVENT_UNMAP);
 

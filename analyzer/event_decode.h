@@ -35,7 +35,7 @@ struct event {
 	uint8_t kind; /* enum trace_event_kind */
 	uint8_t op;   /* enum event_op */
 	uint8_t aux;  /* FAILED: the kind that failed */
-	uint8_t reserved;
+	uint8_t has;  /* of a segment's: the shape's */
 };
 
 #define EVENT_DECODE_RECORDS 256			/* records a chunk */
@@ -48,10 +48,11 @@ extern const uint8_t event_family[256]; /* enum trace_family */
 /* What events of a segment have in common, and the size of the last of them. */
 struct event_shape {
 	uint64_t size;
+	/* as in struct event */
 	uint32_t stack;
 	uint8_t kind;
-	uint8_t aux;
 	uint8_t op;
+	uint8_t aux;
 	uint8_t has; /* enum in event_decode.c */
 };
 

@@ -46,6 +46,7 @@ struct analysis {
 	struct agg_leaks leaks;
 	struct agg_curves curves;
 	int failed;		  /* -errno from within a boundary, for the next batch to return */
+	size_t raw_sites;	  /* of the trace, before those that look the same are one */
 	uint32_t *number_of_site; /* merged site by site; UINT32_MAX: left out */
 	uint32_t *rank_of_site;	  /* likewise, of the top; UINT32_MAX: of none */
 };
@@ -127,31 +128,27 @@ static int first_pass(struct analysis *analysis)
 	return agg_leaks_finish(&analysis->leaks, &analysis->sites);
 }
 
-static void add_to_site(const struct analysis *analysis, size_t raw, struct profile_site *site)
+static void fill_site(const struct analysis *analysis, size_t number, struct profile_site *site)
 {
-	const struct agg_site *from = &analysis->sites.sites[raw];
-	const struct agg_site_more *more = &analysis->sites.more[raw];
+	const struct agg_site *from = &analysis->sites.sites[number];
+	const struct agg_site_more *more = &analysis->sites.more[number];
 
+	*site = (struct profile_site){
+	    .allocations = from->allocations,
+	    .bytes = from->bytes,
+	    .frees = from->allocations - from->live_blocks,
+	    .peak_bytes = from->peak_bytes,
+	    .peak_blocks = from->peak_blocks,
+	    .live_bytes = from->live_bytes,
+	    .live_blocks = from->live_blocks,
+	    .temporary = more->temporary,
+	    .failed = more->failed,
+	};
 	if (from->allocations != 0) {
-		double first = seconds(analysis, more->first_tick);
-		double last = seconds(analysis, from->last_tick);
-
-		if (site->allocations == 0 || first < site->first_s)
-			site->first_s = first;
-		if (site->allocations == 0 || last > site->last_s)
-			site->last_s = last;
+		site->first_s = seconds(analysis, more->first_tick);
+		site->last_s = seconds(analysis, from->last_tick);
 	}
-	site->allocations += from->allocations;
-	site->bytes += from->bytes;
-	site->frees += from->allocations - from->live_blocks;
-	site->peak_bytes += from->peak_bytes;
-	site->peak_blocks += from->peak_blocks;
-	site->live_bytes += from->live_bytes;
-	site->live_blocks += from->live_blocks;
-	site->temporary += more->temporary;
-	site->failed += more->failed;
-	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++)
-		site->trend_bytes[i] += analysis->leaks.trend[raw][i];
+	memcpy(site->trend_bytes, analysis->leaks.trend[number], sizeof(site->trend_bytes));
 }
 
 /* Numbers the sites that had anything by how their stacks look. */
@@ -159,6 +156,7 @@ static int number_sites(struct analysis *analysis, struct site_stacks *stacks)
 {
 	size_t count = analysis->sites.count;
 
+	analysis->raw_sites = count;
 	analysis->number_of_site = malloc(count * sizeof(uint32_t) + 1);
 	if (analysis->number_of_site == NULL)
 		return -ENOMEM;
@@ -192,21 +190,24 @@ static int build_sites(struct analysis *analysis, struct loaded *loaded)
 	rc = profile_maps_init(profile, &analysis->maps, loaded->stacks);
 	if (rc != 0)
 		return rc;
+	agg_maps_fini(&analysis->maps);
 	rc = site_stacks_finish(loaded->stacks);
 	if (rc != 0)
 		return rc;
+	agg_sites_merge(&analysis->sites, analysis->number_of_site);
+	agg_leaks_merge(&analysis->leaks, analysis->number_of_site);
 	profile->sites = calloc(profile->site_count + 1, sizeof(*profile->sites));
 	if (profile->sites == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < analysis->sites.count; i++)
-		if (analysis->number_of_site[i] != UINT32_MAX)
-			add_to_site(analysis, i, &profile->sites[analysis->number_of_site[i]]);
 	for (size_t i = 0; i < profile->site_count; i++) {
 		struct profile_site *site = &profile->sites[i];
 
+		fill_site(analysis, i, site);
 		site->stack = *site_stacks_get(loaded->stacks, (uint32_t)i);
 		site->verdict = agg_leaks_verdict(site, profile->totals.duration_s);
 	}
+	agg_sites_fini(&analysis->sites);
+	agg_leaks_fini(&analysis->leaks);
 	return wrappers_skip(profile);
 }
 
@@ -308,7 +309,7 @@ static int build_points(const struct analysis *analysis, struct profile *profile
 /* Chooses the top, and notes which of them each of the trace's own sites is part of. */
 static int rank_sites(struct analysis *analysis, struct profile *profile)
 {
-	size_t count = analysis->sites.count;
+	size_t count = analysis->raw_sites;
 	uint32_t *ranks;
 	int rc = profile_top_choose(profile, analysis->options, &ranks);
 
@@ -363,7 +364,7 @@ static int second_pass(struct analysis *analysis, struct profile *profile)
 	if (rc != 0 || profile->top_count == 0 || profile->point_count == 0)
 		return rc;
 	rc = agg_curves_init(&analysis->curves, profile->point_count, profile->top_count,
-			     analysis->rank_of_site, analysis->sites.count);
+			     analysis->rank_of_site, analysis->raw_sites);
 	if (rc != 0)
 		return rc;
 	consumer.first_boundary = curve_boundary(analysis);
