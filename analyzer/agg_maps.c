@@ -13,15 +13,17 @@ void agg_maps_init(struct agg_maps *agg, uint32_t page_size)
 void agg_maps_fini(struct agg_maps *agg)
 {
 	free(agg->live);
+	free(agg->places);
 	free(agg->sites);
 	agg->live = NULL;
+	agg->places = NULL;
 	agg->sites = NULL;
 }
 
 /* The figures of a site, to be changed: first those of the peak are saved. */
 static struct agg_map_site *touch(struct agg_maps *agg, uint32_t number)
 {
-	struct agg_map_site *site = &agg->sites[number];
+	struct agg_map_site *site = &agg->sites[agg->places[number] - 1];
 
 	if (site->peak != agg->peaks) {
 		site->peak_bytes = site->live_bytes;
@@ -31,20 +33,43 @@ static struct agg_map_site *touch(struct agg_maps *agg, uint32_t number)
 	return site;
 }
 
-static int reserve_site(struct agg_maps *agg, uint32_t number)
+static int reserve_place(struct agg_maps *agg, uint32_t number)
 {
-	size_t count = agg->site_count;
+	size_t count = agg->place_count;
 	void *larger;
 
 	if (number < count)
 		return 0;
 	count = number + (size_t)1 > count * 2 ? number + (size_t)1 : count * 2;
-	larger = reallocarray(agg->sites, count, sizeof(*agg->sites));
+	larger = reallocarray(agg->places, count, sizeof(*agg->places));
 	if (larger == NULL)
 		return -ENOMEM;
-	agg->sites = larger;
-	memset(agg->sites + agg->site_count, 0, (count - agg->site_count) * sizeof(*agg->sites));
-	agg->site_count = count;
+	agg->places = larger;
+	memset(agg->places + agg->place_count, 0,
+	       (count - agg->place_count) * sizeof(*agg->places));
+	agg->place_count = count;
+	return 0;
+}
+
+/* Makes the figures of a site that maps. */
+static int reserve_site(struct agg_maps *agg, uint32_t number)
+{
+	size_t count = agg->site_count;
+	void *larger;
+
+	if (reserve_place(agg, number) != 0)
+		return -ENOMEM;
+	if (agg->places[number] != 0)
+		return 0;
+	if ((count & (count - 1)) == 0) {
+		larger = reallocarray(agg->sites, count == 0 ? 1 : count * 2, sizeof(*agg->sites));
+		if (larger == NULL)
+			return -ENOMEM;
+		agg->sites = larger;
+	}
+	agg->sites[count] = (struct agg_map_site){0};
+	agg->site_count++;
+	agg->places[number] = (uint32_t)agg->site_count;
 	return 0;
 }
 
@@ -159,8 +184,9 @@ static int map(struct agg_maps *agg, uint64_t start, uint64_t bytes, uint32_t nu
 
 void agg_maps_finish(struct agg_maps *agg)
 {
-	for (size_t i = 0; i < agg->site_count; i++)
-		touch(agg, (uint32_t)i);
+	for (size_t i = 0; i < agg->place_count; i++)
+		if (agg->places[i] != 0)
+			touch(agg, (uint32_t)i);
 }
 
 int agg_maps_changes(struct agg_maps *agg, const struct replay_batch *batch)

@@ -36,8 +36,10 @@ struct agg_maps {
 	uint64_t bytes;	     /* mapped by them */
 	uint64_t live_bytes; /* now */
 	uint64_t peak_bytes;
-	uint64_t peaks;		    /* how often peak_bytes rose */
-	struct agg_map_site *sites; /* by number of the site; one that mapped nothing is zero */
+	uint64_t peaks;	  /* how often peak_bytes rose */
+	uint32_t *places; /* by number of the site: index into `sites` + 1; 0: none */
+	size_t place_count;
+	struct agg_map_site *sites; /* of those that mapped, who are few among all */
 	size_t site_count;
 };
 

@@ -23,9 +23,9 @@ static int number(const struct agg_maps *maps, struct site_stacks *stacks, uint3
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < maps->site_count; i++) {
+	for (size_t i = 0; rc == 0 && i < maps->place_count; i++) {
 		numbers[i] = UINT32_MAX;
-		if (maps->sites[i].maps != 0)
+		if (maps->places[i] != 0 && maps->sites[maps->places[i] - 1].maps != 0)
 			rc = site_stacks_add(stacks, (uint32_t)i, &numbers[i]);
 	}
 	return rc;
@@ -44,7 +44,7 @@ static int collect(struct profile *profile, const struct agg_maps *maps,
 	}
 	for (size_t i = 0; i < count; i++)
 		places[i] = UINT32_MAX;
-	for (size_t i = 0; i < maps->site_count; i++) {
+	for (size_t i = 0; i < maps->place_count; i++) {
 		uint32_t *place;
 
 		if (numbers[i] == UINT32_MAX)
@@ -54,7 +54,7 @@ static int collect(struct profile *profile, const struct agg_maps *maps,
 			*place = (uint32_t)profile->map_site_count++;
 			profile->map_sites[*place].stack = *site_stacks_get(stacks, numbers[i]);
 		}
-		add(&profile->map_sites[*place], &maps->sites[i]);
+		add(&profile->map_sites[*place], &maps->sites[maps->places[i] - 1]);
 	}
 	free(places);
 	return 0;
@@ -63,7 +63,7 @@ static int collect(struct profile *profile, const struct agg_maps *maps,
 int profile_maps_init(struct profile *profile, const struct agg_maps *maps,
 		      struct site_stacks *stacks)
 {
-	uint32_t *numbers = malloc(maps->site_count * sizeof(*numbers) + 1);
+	uint32_t *numbers = malloc(maps->place_count * sizeof(*numbers) + 1);
 	int rc = numbers == NULL ? -ENOMEM : number(maps, stacks, numbers);
 
 	if (rc == 0)
