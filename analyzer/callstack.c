@@ -16,6 +16,7 @@
 #define ROOT	       CALLSTACK_ROOT
 #define IN_WALK	       UINT32_MAX
 #define IS_SITE	       (UINT32_C(1) << 31)
+#define IS_CUT	       (UINT32_C(1) << 30) /* of a node that is no site */
 #define INDEX_SIZE_MIN 1024
 
 static uint64_t hash_code(const struct callstack_pc *pc)
@@ -180,14 +181,29 @@ static uint32_t depth_of(const struct callstack_table *table, uint32_t id)
 	if (id == ROOT)
 		return 0;
 	state = chunk_of(table, id)->state[id % TRACE_NODES_CHUNK_WORDS];
-	return state & IS_SITE ? table->sites[state & ~IS_SITE].depth : state - 1;
+	return state & IS_SITE ? table->sites[state & ~IS_SITE].depth : (state & ~IS_CUT) - 1;
 }
 
-/* Walks from `id` outwards; ids[0..*count) get IN_WALK marks. *known is where the walk ended. */
+/* Whether the stack of a node that was resolved was cut at its outer end. */
+static bool is_cut(const struct callstack_table *table, uint32_t id)
+{
+	uint32_t state;
+
+	if (id == ROOT)
+		return false;
+	state = chunk_of(table, id)->state[id % TRACE_NODES_CHUNK_WORDS];
+	return state & IS_SITE ? table->sites[state & ~IS_SITE].cut : (state & IS_CUT) != 0;
+}
+
+/*
+ * Walks from `id` outwards; ids[0..*count) get IN_WALK marks. *known is where the walk ended, *cut
+ * whether the stack was cut there.
+ */
 static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[CALLSTACK_DEPTH_MAX],
-		    size_t *count, uint32_t *known)
+		    size_t *count, uint32_t *known, bool *cut)
 {
 	*known = ROOT;
+	*cut = false;
 	while (id != 0) {
 		struct callstack_chunk *chunk;
 		size_t slot = id % TRACE_NODES_CHUNK_WORDS;
@@ -197,6 +213,11 @@ static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[CAL
 			return rc;
 		if (chunk != NULL && chunk->state[slot] != 0 && chunk->state[slot] != IN_WALK) {
 			*known = id;
+			*cut = is_cut(table, id);
+			return 0;
+		}
+		if (id == TRACE_NODE_CUT) {
+			*cut = true;
 			return 0;
 		}
 		if (chunk == NULL || chunk->words[slot] == 0 || *count >= CALLSTACK_DEPTH_MAX ||
@@ -215,7 +236,7 @@ static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[CAL
  * Resolves one node whose caller's is resolved. A return address that is not known is no frame, and
  * no part of the way outwards: from any node that is as short as the stack has frames.
  */
-static int resolve_node(struct callstack_table *table, uint32_t id, uint32_t parent)
+static int resolve_node(struct callstack_table *table, uint32_t id, uint32_t parent, bool cut)
 {
 	struct callstack_chunk *chunk = chunk_of(table, id);
 	size_t slot = id % TRACE_NODES_CHUNK_WORDS;
@@ -233,7 +254,7 @@ static int resolve_node(struct callstack_table *table, uint32_t id, uint32_t par
 	if (parent != ROOT && callstack_code(table, parent) == CALLSTACK_NO_CODE)
 		parent = callstack_parent(table, parent);
 	chunk->words[slot] = resolved(parent, code);
-	chunk->state[slot] = depth + 1;
+	chunk->state[slot] = (depth + 1) | (cut ? IS_CUT : 0);
 	return 0;
 }
 
@@ -242,12 +263,13 @@ static int resolve(struct callstack_table *table, uint32_t id, uint32_t *node)
 {
 	uint32_t ids[CALLSTACK_DEPTH_MAX];
 	size_t count = 0;
-	int rc = walk_out(table, id, ids, &count, node);
+	bool cut;
+	int rc = walk_out(table, id, ids, &count, node, &cut);
 
 	while (rc == 0 && count > 0) {
 		uint32_t inner = ids[--count];
 
-		rc = resolve_node(table, inner, *node);
+		rc = resolve_node(table, inner, *node, cut);
 		*node = inner;
 	}
 	return rc;
@@ -269,7 +291,8 @@ static int number_site(struct callstack_table *table, uint32_t node, uint32_t *s
 		table->sites = larger;
 	}
 	*site = (uint32_t)table->site_count++;
-	table->sites[*site] = (struct callstack_site){.node = node, .depth = depth};
+	table->sites[*site] =
+	    (struct callstack_site){.node = node, .depth = depth, .cut = is_cut(table, node)};
 	return 0;
 }
 

@@ -36,8 +36,9 @@ struct callstack_chunk {
 };
 
 struct callstack_site {
-	uint32_t node;	/* its id; 0: an empty stack */
-	uint32_t depth; /* frames */
+	uint32_t node;	     /* its id; 0: an empty stack */
+	uint32_t depth : 31; /* frames */
+	uint32_t cut : 1;    /* and there were more, outwards */
 };
 
 struct callstack_table {

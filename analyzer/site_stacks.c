@@ -62,7 +62,6 @@ struct whole {
 struct site_stacks {
 	const struct callstack_table *callstacks;
 	struct code_frames codes;
-	uint32_t max_depth;
 	struct node_look **looks; /* by node; chunks as in callstack.h */
 	struct id_table index;
 	struct profile_stack *stacks;
@@ -85,7 +84,6 @@ struct site_stacks *site_stacks_new(struct trace_reader *reader,
 	if (stacks == NULL)
 		return NULL;
 	stacks->callstacks = callstacks;
-	stacks->max_depth = reader->header.max_depth;
 	stacks->looks = calloc(callstacks->chunk_count, sizeof(*stacks->looks));
 	if (code_frames_init(&stacks->codes, reader, options) != 0 || stacks->looks == NULL) {
 		site_stacks_free(stacks);
@@ -367,40 +365,6 @@ static int keep(struct site_stacks *stacks, struct profile_stack *stack)
 	return 0;
 }
 
-/* The function that called all others of a stack; NULL: unknown. */
-static const char *outermost_function(const struct site_stacks *stacks, const struct start *start)
-{
-	struct walk walk = walk_from(stacks, start);
-	uint32_t frame, last = walk.code.first;
-
-	while (walk_next(stacks, &walk, &frame))
-		last = frame;
-	return stacks->codes.frames[last]->function;
-}
-
-/*
- * Whether a stack that was `depth` deep is cut. Deeper ones than max_depth are cut somewhere in
- * their outermost quarter, so one that ends there is, unless it ends where programs begin.
- */
-static bool is_cut(const struct site_stacks *stacks, const struct start *start, size_t depth)
-{
-	static const char *const outermost[] = {"_start", "clone",    "__clone",
-						"clone3", "__clone3", "thread_start"};
-	size_t most = stacks->max_depth;
-	size_t least = most < TRACE_CUT_DEPTH ? most : most - most / 4;
-	const char *function;
-
-	if (most == 0 || depth < least)
-		return false;
-	if (depth >= most)
-		return true;
-	function = outermost_function(stacks, start);
-	for (size_t i = 0; i < sizeof(outermost) / sizeof(outermost[0]); i++)
-		if (function != NULL && strcmp(function, outermost[i]) == 0)
-			return false;
-	return true;
-}
-
 int site_stacks_add(struct site_stacks *stacks, uint32_t site, uint32_t *number)
 {
 	const struct callstack_table *callstacks = stacks->callstacks;
@@ -422,7 +386,7 @@ int site_stacks_add(struct site_stacks *stacks, uint32_t site, uint32_t *number)
 		return -ENOMEM;
 	if (*number != stacks->count)
 		return 0;
-	stack->truncated = is_cut(stacks, start, callstack_depth(callstacks, site));
+	stack->truncated = callstacks->sites[site].cut;
 	if (keep(stacks, stack) != 0)
 		return -ENOMEM;
 	if (stack->count > stacks->longest)

@@ -23,6 +23,7 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 	uintptr_t high = stack_bounds_top(&state->bounds, low);
 	uintptr_t fp = origin->fp;
 	unsigned count = 0;
+	bool cut = false;
 
 	state->pcs[count++] = origin->pc;
 	while (fp >= low && fp % sizeof(uintptr_t) == 0 && fp + 2 * sizeof(uintptr_t) <= high) {
@@ -32,13 +33,14 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 			break;
 		if (count == max_depth) {
 			counts->truncated++;
+			cut = true;
 			break;
 		}
 		state->pcs[count++] = record[1];
 		low = fp + 2 * sizeof(uintptr_t);
 		fp = record[0];
 	}
-	return unwind_path_intern(&state->path, state->pcs, count);
+	return unwind_path_intern(&state->path, state->pcs, count, cut);
 }
 
 const struct unwind_backend unwind_fp = {

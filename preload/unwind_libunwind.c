@@ -95,6 +95,7 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 	int count =
 	    libunwind.backtrace ? backtrace_now(state->buffer, (int)max_depth + OWN_FRAMES_MAX) : 0;
 	int first = 0;
+	bool cut;
 
 	errno = saved_errno;
 	tls_own_end(guard);
@@ -108,12 +109,13 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 		first = 0;
 		count = 1;
 	}
-	if (count - first > (int)max_depth) {
+	cut = count - first > (int)max_depth;
+	if (cut) {
 		counts->truncated++;
 		count = first + (int)max_depth;
 	}
 	return unwind_path_intern(&state->path, (uintptr_t *)&state->buffer[first],
-				  (unsigned)(count - first));
+				  (unsigned)(count - first), cut);
 }
 
 const struct unwind_backend unwind_libunwind = {

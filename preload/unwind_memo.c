@@ -217,6 +217,7 @@ static uint32_t general_outer(struct unwind_state *state, struct unwind_counts *
 	if (count > room) {
 		counts->truncated++;
 		count = room;
+		node = TRACE_NODE_CUT;
 	}
 	while (count-- > 0) {
 		uint32_t inner = stacks_node(node, state->pcs[count]);
@@ -323,6 +324,7 @@ static void walk_out(struct unwind_state *state, bool use_memo, struct unwind_co
 
 		if (walk->depth == walk->max_depth) {
 			counts->truncated++;
+			walk->outer = TRACE_NODE_CUT;
 			cut_back(state);
 			return;
 		}

@@ -111,8 +111,9 @@ enum trace_stop {
 };
 
 /*
- * A deeper stack is cut to max_depth frames, or, when that is this at least, somewhere between three
- * quarters of max_depth and that: where neighbours are cut too, so that they share what they have.
+ * A deeper stack is cut to max_depth frames, or, when that is this at least, somewhere between
+ * three quarters of max_depth and that: where neighbours are cut too, so that they share what they
+ * have.
  */
 #define TRACE_CUT_DEPTH 64
 
@@ -185,12 +186,14 @@ struct trace_unload {
 /*
  * NODES: 8192 words of 8 bytes a chunk, the first 8 of which are the segment head. The node with
  * id N is word N % 8192 of the chunk with index N / 8192; ids 0..7 of each chunk do not exist, and
- * id 0 is the root, "no more callers". A word of 0 is a node that was never committed.
+ * id 0 is the root, "no more callers", and id 1 takes its place where a stack was cut. A word of 0
+ * is a node that was never committed.
  */
 #define TRACE_NODES_CHUNK_WORDS 8192
 #define TRACE_NODE_PARENT_BITS	26
 #define TRACE_NODE_PARENT(word) ((uint32_t)((word) >> 38))
 #define TRACE_NODE_REGION(word) ((uint32_t)((word) >> 32) & 63)
+#define TRACE_NODE_CUT		1
 #define TRACE_NODE_PC_LOW(word) ((uint32_t)(word))
 #define TRACE_NODE(parent, region, pc_low)                                                         \
 	((uint64_t)(parent) << 38 | (uint64_t)(region) << 32 | (uint32_t)(pc_low))
@@ -322,8 +325,8 @@ enum trace_event_kind {
 
 /*
  * EVENTS payload: this, then the columns, compressed together or not. A group of segments, at most
- * 64 of one ring's, decodes without any other; its first begins all afresh. Columns lie one after the other in the order of
- * enum trace_column; `column_bytes` are their lengths before compression.
+ * 64 of one ring's, decodes without any other; its first begins all afresh. Columns lie one after
+ * the other in the order of enum trace_column; `column_bytes` are their lengths before compression.
  *
  * "varint" is LEB128, of a number below 2^64. "zigzag" folds the sign: (n << 1) ^ (n >> 63). All
  * sums are modulo 2^64. A "short" is a byte: below 128 the number itself; below 255 it is the high

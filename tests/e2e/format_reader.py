@@ -247,7 +247,7 @@ def sums(path):
     for event in (event for ring in rings for event in ring):
         if event["class"] in ("ACQUIRE", "REALLOC"):
             depth, node = 0, event["stack"]
-            while node:
+            while node > 1:  # 1: cut there
                 node, _pc = tree[node]
                 depth += 1
             assert depth >= 2, "a stack reaches main or a thread's start"

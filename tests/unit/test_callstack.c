@@ -174,6 +174,43 @@ START_TEST(long_chain)
 }
 END_TEST
 
+static unsigned is_cut(struct callstack_table *table, uint32_t id)
+{
+	uint32_t site = site_of(table, id);
+
+	return table->sites[site].cut;
+}
+
+/* Where node 1 stands for the callers, a stack is cut: told of each id, in whatever order asked. */
+START_TEST(cut_stacks)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t whole = trace_builder_node(builder, 0, 0x1001);
+	uint32_t cut = trace_builder_node(builder, TRACE_NODE_CUT, 0x1001);
+	uint32_t inner = trace_builder_node(builder, cut, 0x1002);
+	uint32_t innermost = trace_builder_node(builder, inner, 0x1003);
+	uint32_t whole_inner = trace_builder_node(builder, whole, 0x1002);
+	struct trace_reader *reader = open_builder(builder);
+	struct callstack_table table;
+
+	ck_assert_int_eq(callstack_init(&table, reader), 0);
+	ck_assert_uint_eq(is_cut(&table, inner), 1);
+	ck_assert_uint_eq(is_cut(&table, innermost), 1);
+	ck_assert_uint_eq(is_cut(&table, cut), 1);
+	ck_assert_uint_eq(is_cut(&table, whole_inner), 0);
+	ck_assert_uint_eq(is_cut(&table, whole), 0);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, innermost)), 3);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, cut)), 1);
+	ck_assert_uint_eq(callstack_parent(&table, cut), CALLSTACK_ROOT);
+	/* Nothing is left of a stack: no more is known of it. */
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, TRACE_NODE_CUT)), 0);
+	ck_assert_uint_eq(table.unresolved, 0);
+	callstack_fini(&table);
+	trace_reader_free(reader);
+	trace_builder_free(builder);
+}
+END_TEST
+
 START_TEST(wide_pcs)
 {
 	static struct trace_wide_pc wide[TRACE_WIDE_CHUNK_ENTRIES];
@@ -226,6 +263,7 @@ int main(void)
 	tcase_add_test(tcase, many_nodes);
 	tcase_add_test(tcase, cycles_and_holes);
 	tcase_add_test(tcase, long_chain);
+	tcase_add_test(tcase, cut_stacks);
 	tcase_add_test(tcase, wide_pcs);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

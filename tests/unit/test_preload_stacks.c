@@ -313,6 +313,7 @@ START_TEST(many_regions)
 }
 END_TEST
 
+#ifndef __SANITIZE_THREAD__ /* minutes, and one thread only */
 /* Of those, too, there is an end; then stacks are cut, and it is said. */
 START_TEST(too_many_wide)
 {
@@ -327,6 +328,7 @@ START_TEST(too_many_wide)
 	ck_assert_uint_eq(stacks_node(0, most << 32 | 0x1000), last);
 }
 END_TEST
+#endif
 
 /* A child of a fork has ids of its own, from the first on. */
 START_TEST(anew)
@@ -425,7 +427,9 @@ int main(void)
 	tcase_add_test(tests, kept);
 	tcase_add_test(tests, packed_without_zstd);
 	tcase_add_test(tests, many_regions);
+#ifndef __SANITIZE_THREAD__
 	tcase_add_test(tests, too_many_wide);
+#endif
 	tcase_add_test(tests, anew);
 	tcase_add_test(tests, anew_wide);
 	tcase_add_test(tests, eight_threads);

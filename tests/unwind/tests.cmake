@@ -30,6 +30,10 @@ add_test(NAME unwind.epochs COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/e
 	--library $<TARGET_FILE:preload> --report $<TARGET_FILE:memprof-report>)
 set_tests_properties(unwind.epochs PROPERTIES TIMEOUT 120)
 
+add_test(NAME unwind.deep COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/deep.py
+	--library $<TARGET_FILE:preload> --report $<TARGET_FILE:memprof-report>)
+set_tests_properties(unwind.deep PROPERTIES TIMEOUT 120)
+
 # Where libunwind is wrong, gdb is the judge.
 find_program(GDB gdb)
 if(GDB AND CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
