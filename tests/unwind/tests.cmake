@@ -34,6 +34,10 @@ add_test(NAME unwind.deep COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/dee
 	--library $<TARGET_FILE:preload> --report $<TARGET_FILE:memprof-report>)
 set_tests_properties(unwind.deep PROPERTIES TIMEOUT 120)
 
+add_test(NAME unwind.live COMMAND /usr/bin/python3 ${CMAKE_CURRENT_LIST_DIR}/live.py
+	--library $<TARGET_FILE:preload> --report $<TARGET_FILE:memprof-report> --seconds 2)
+set_tests_properties(unwind.live PROPERTIES TIMEOUT 120)
+
 # Where libunwind is wrong, gdb is the judge.
 find_program(GDB gdb)
 if(GDB AND CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
