@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Reads a running process' trace again and again while its stack nodes move from windows into packed
-segments: each time all stacks are whole.
+"""Reads a running process' trace again and again while its stack nodes move from windows into
+packed segments: each time all stacks are whole.
 
     live.py --library build/lib/libmemprof.so --report build/bin/memprof-report [--seconds N]
 """
