@@ -135,7 +135,7 @@ def reload(runner):
     program = runner.build("reload.c", "gcc", ["-O2"])
     compilers = list(filter(shutil.which, ["gcc", "clang"]))
     plugins = [runner.build("plugin.c", compiler, ["-O2", *flags], f"plugin{i}{compiler}.so", True)
-               for i, flags in enumerate(PLUGINS) for compiler in compilers]
+               for compiler in compilers for i, flags in enumerate(PLUGINS)]
     runner.run("reload", [program, str(100 * runner.scale), *plugins], 5000)
 
 
