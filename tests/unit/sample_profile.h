@@ -73,7 +73,7 @@ static inline struct profile sample_profile(struct profile_site sites[SAMPLE_SIT
 	};
 
 	sites[0] = (struct profile_site){
-	    .stack = {sample_parse_frames, 8, 0, false},
+	    .stack = {.frames = sample_parse_frames, .count = 8, .site_frame = 0},
 	    .allocations = 120000,
 	    .bytes = 2359296,
 	    .frees = 120000,
@@ -82,7 +82,7 @@ static inline struct profile sample_profile(struct profile_site sites[SAMPLE_SIT
 	    .last_s = 5,
 	};
 	sites[1] = (struct profile_site){
-	    .stack = {sample_load_frames, 4, 1, false},
+	    .stack = {.frames = sample_load_frames, .count = 4, .site_frame = 1},
 	    .allocations = 1,
 	    .bytes = 8372224,
 	    .frees = 1,
@@ -92,7 +92,7 @@ static inline struct profile sample_profile(struct profile_site sites[SAMPLE_SIT
 	    .last_s = 1,
 	};
 	sites[2] = (struct profile_site){
-	    .stack = {sample_log_frames, 4, 0, false},
+	    .stack = {.frames = sample_log_frames, .count = 4, .site_frame = 0},
 	    .allocations = 100,
 	    .bytes = 262144,
 	    .peak_bytes = 262144,
@@ -105,7 +105,7 @@ static inline struct profile sample_profile(struct profile_site sites[SAMPLE_SIT
 	    .verdict = VERDICT_GROWING,
 	};
 	sites[3] = (struct profile_site){
-	    .stack = {sample_library_frames, 3, 0, false},
+	    .stack = {.frames = sample_library_frames, .count = 3, .site_frame = 0},
 	    .allocations = 12,
 	    .bytes = 16384,
 	    .peak_bytes = 16384,

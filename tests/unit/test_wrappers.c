@@ -28,7 +28,7 @@ static void build(const char *inner_name, const char *outer_name, size_t count)
 		stacks[i][1] = &outer;
 		stacks[i][2] = &callers[i];
 		stacks[i][3] = &last;
-		sites[i] = (struct profile_site){.stack = {stacks[i], 4, 0, false},
+		sites[i] = (struct profile_site){.stack = {.frames = stacks[i], .count = 4},
 						 .allocations = 10,
 						 .bytes = 100,
 						 .peak_bytes = 100};
