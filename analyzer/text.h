@@ -62,6 +62,11 @@ void text_site_name(struct text *text, const struct profile_stack *stack, size_t
 
 /* ---- text_sites.c ---- */
 
+/* Gathers the profile's sites for all sections that group them. 0 or -ENOMEM; text_ungroup() frees.
+ */
+int text_group(struct text *text);
+void text_ungroup(struct text *text);
+
 /* The best groups by a metric with their figures and stacks; leaves out those without any. */
 int text_sites(struct text *text, enum ranking_metric metric);
 

@@ -122,6 +122,18 @@ static void print_group(struct text *text, const struct group *group, size_t ran
 	text_stack(text, &group->sum.stack, depth_of(text, rank), STACK_INDENT);
 }
 
+int text_group(struct text *text)
+{
+	text->grouping = grouping_new(text->profile);
+	return text->grouping ? 0 : -ENOMEM;
+}
+
+void text_ungroup(struct text *text)
+{
+	grouping_free(text->grouping);
+	text->grouping = NULL;
+}
+
 /* What the sites that are not shown amount to. */
 static void print_rest(struct text *text, const struct groups *groups, size_t from,
 		       enum ranking_metric metric, uint64_t whole)

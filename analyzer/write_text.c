@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "escape.h"
-#include "groups.h"
 #include "out.h"
 #include "profile.h"
 #include "text.h"
@@ -400,9 +399,10 @@ static int write_text(const struct profile *profile, const struct writer_options
 
 	if (result)
 		return result;
-	text.grouping = grouping_new(profile);
-	result = text.grouping ? print_report(&text) : -ENOMEM;
-	grouping_free(text.grouping);
+	result = text_group(&text);
+	if (result == 0)
+		result = print_report(&text);
+	text_ungroup(&text);
 	if (out_close(text.scratch) && !result)
 		result = -ENOMEM;
 	return result;
