@@ -28,7 +28,8 @@ struct descriptor {
 /*
  * Opens `path` close-on-exec (open(2)'s flags and mode) with a number out of the program's way,
  * also where the program has used up all numbers it may use: the limit is raised for that moment.
- * The descriptor or -errno (-EMFILE where hardly any may be had); never 0, 1 or 2. Any thread, signal-safe, errno untouched.
+ * The descriptor or -errno (-EMFILE where hardly any may be had); never 0, 1 or 2. Any thread,
+ * signal-safe, errno untouched.
  */
 int descriptor_open(const char *path, int flags, unsigned mode);
 

@@ -5,7 +5,8 @@
  * jemalloc and its like keep caches per thread; then addresses differ and the test is weaker.
  *
  * "bursts": the second thread does so for a moment only, and then sleeps until the first one must
- * be taken for the sole recorder. Each of its bursts revokes that in the middle of the other's work.
+ * be taken for the sole recorder. Each of its bursts revokes that in the middle of the other's
+ * work.
  */
 #include <pthread.h>
 #include <stdatomic.h>
