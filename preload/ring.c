@@ -19,6 +19,7 @@ int ring_init(struct ring *ring, uint32_t index)
 	if (!segment)
 		return -ENOMEM;
 	ring->control = (struct trace_ring *)(segment + sizeof(struct trace_segment));
+	ring->control->word_bytes = RING_DATA_BYTES;
 	ring->data = (uint64_t *)(segment + head_bytes);
 	ring->next = ring->data;
 	ring->end = ring->data + RING_WORDS;

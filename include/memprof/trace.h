@@ -235,10 +235,12 @@ struct trace_wide_pc {
 #define TRACE_WIDE_CHUNK_ENTRIES 4092
 
 /*
- * RING: this control block on a page of its own, then the words of events not yet flushed.
- * Positions count words since the ring was made and never go back. The words of positions
- * `flushed` .. `head` stand at the beginning of the data; what an EVENTS segment already holds
- * (its positions overlap) is to be ignored here. The owner changes only while the ring is empty.
+ * RING: this control block on a page of its own, then the words of events not yet flushed, then the
+ * stage: events that were flushed and are in no segment yet. Positions count words since the ring
+ * was made and never go back. The words of positions `flushed` .. `head` stand at the beginning of
+ * the data, the events of positions `staged` .. `flushed` in the stage, as columns (`staged` above
+ * `flushed`: none). What an EVENTS segment already holds (its positions overlap) is to be ignored
+ * here. The owner changes only while ring and stage are empty.
  */
 struct trace_ring {
 	uint64_t head;	  /* release store by the owner: one past the last committed word */
@@ -247,8 +249,11 @@ struct trace_ring {
 	uint64_t lost_events;	 /* events of this ring that could not be recorded */
 	uint32_t thread;	 /* serial number of the owner, from 0 in order of first event */
 	uint32_t tid;
-	char name[16]; /* NUL-padded; as of the last flush */
+	char name[16]; /* NUL-padded; as of the last segment */
 	uint64_t start_tick;
+	uint64_t staged;     /* position of the first event of the stage; release store */
+	uint64_t word_bytes; /* room for words; the stage begins after it */
+	uint64_t reserved[6];
 };
 #define TRACE_RING_DATA_OFFSET 4096 /* from the segment head; or page_size when that is greater */
 
@@ -415,13 +420,31 @@ struct trace_events {
 	uint8_t stored;
 };
 
+/*
+ * The stage of a ring: the struct trace_events of the EVENTS segment to be, then parts one after the
+ * other, each from a multiple of 8. The segment's columns are those of the parts put together, first
+ * the parts' SHAPE, then TIME and so on; they are not compressed. Until the segment is written
+ * `to`, `events`, `last_tick` and `column_bytes` of the head are not valid: they follow from the
+ * parts. The first part's `from` is the head's, each other's the `to` before, the last's `to` is
+ * `flushed`; what stands after that is nothing.
+ */
+struct trace_part {
+	uint64_t from, to;
+	uint64_t last_tick;
+	uint32_t events;
+	uint32_t bytes; /* of the part with this head, up to where the next one begins */
+	uint32_t column_bytes[TRACE_COLUMNS];
+	uint32_t reserved;
+};
+
 _Static_assert(sizeof(struct trace_segment) == 64, "segment head is 64 bytes");
 _Static_assert(offsetof(struct trace_header, checksum) == 112, "checksum covers 112 bytes");
 _Static_assert(offsetof(struct trace_header, tail) == 128, "mutable part begins at 128");
 _Static_assert(offsetof(struct trace_header, regions) == 320, "regions begin at 320");
 _Static_assert(sizeof(struct trace_header) <= TRACE_HEADER_BYTES, "header fits its page");
 _Static_assert(sizeof(struct trace_module) == 48, "");
-_Static_assert(sizeof(struct trace_ring) == 64, "");
+_Static_assert(sizeof(struct trace_ring) == 128, "");
+_Static_assert(sizeof(struct trace_part) == 72, "");
 _Static_assert(sizeof(struct trace_packed_nodes) == 24, "");
 _Static_assert(sizeof(struct trace_events) == 136, "");
 
