@@ -315,8 +315,3 @@ void thread_each(void (*visit)(struct thread *thread, void *context), void *cont
 			visit(thread, context);
 	}
 }
-
-uint32_t thread_count(void)
-{
-	return atomic_load_explicit(&threads_serial, memory_order_relaxed);
-}

@@ -116,7 +116,4 @@ void thread_forked(void);
 /* Calls `visit` for each thread there ever was. Their owners may be running. */
 void thread_each(void (*visit)(struct thread *thread, void *context), void *context);
 
-/* Number of threads that ever recorded. */
-uint32_t thread_count(void);
-
 #endif
