@@ -176,7 +176,8 @@ static bool join_group(struct event_decoder *decoder, const struct trace_events 
 	if (head->flags & TRACE_EVENTS_CONTINUES)
 		return sound && decoder->to == head->from &&
 		       decoder->address_count < TRACE_GROUP_ADDRESSES;
-	decoder->fresh = 0;
+	decoder->expected = 0;
+	decoder->released = 0;
 	decoder->stack = 0;
 	decoder->shape_count = 0;
 	decoder->address_count = 0;
@@ -443,7 +444,7 @@ next_short(const uint8_t **at, const uint8_t *end, const uint8_t **low, const ui
 	return (uint64_t)(byte - TRACE_SHORT_HIGH) << 8 | *(*low)++;
 }
 
-/* What FRESH has of the next address. */
+/* What FRESH or RELEASED has of the next address. */
 static inline uint64_t fresh_difference(const uint8_t **at, const uint8_t *end)
 {
 	uint64_t code = varint(at, end);
@@ -458,6 +459,33 @@ static inline uint64_t fresh_difference(const uint8_t **at, const uint8_t *end)
 	return difference;
 }
 
+/* Where the block after one of `bytes` at `address` is expected. */
+static inline uint64_t chunk_end(uint64_t address, uint64_t bytes)
+{
+	uint64_t chunk = (bytes + TRACE_CHUNK_HEAD + 15) & ~15ULL;
+
+	return address + (chunk > TRACE_CHUNK_LEAST ? chunk : TRACE_CHUNK_LEAST);
+}
+
+/* The address of `event`, whose size is known, from the column of its sort. */
+static uint64_t fresh_address(struct event_decoder *decoder, const struct event *event)
+{
+	bool released = event->op == EVENT_RELEASE || event->op == EVENT_UNMAP;
+	size_t column = released ? TRACE_COLUMN_RELEASED : TRACE_COLUMN_FRESH;
+	uint64_t difference = fresh_difference(&decoder->at[column], decoder->end[column]);
+	uint64_t address;
+
+	if (released) {
+		address = decoder->released + difference;
+		if (address != 0)
+			decoder->released = address;
+	} else {
+		address = decoder->expected + difference;
+		decoder->expected = chunk_end(address, event->bytes);
+	}
+	return address;
+}
+
 /* Returns false at a distance that points before the first address. */
 static bool decode_addresses(struct event_decoder *decoder, const struct chunk *chunk,
 			     struct event *events)
@@ -466,11 +494,8 @@ static bool decode_addresses(struct event_decoder *decoder, const struct chunk *
 	const uint8_t *end = decoder->end[TRACE_COLUMN_ADDRESS];
 	const uint8_t *low = decoder->at[TRACE_COLUMN_ADDRESS_LOW];
 	const uint8_t *low_end = decoder->end[TRACE_COLUMN_ADDRESS_LOW];
-	const uint8_t *fresh_at = decoder->at[TRACE_COLUMN_FRESH];
-	const uint8_t *fresh_end = decoder->end[TRACE_COLUMN_FRESH];
 	uint64_t *addresses = decoder->addresses;
 	uint32_t number = decoder->address_count;
-	uint64_t fresh = decoder->fresh;
 	size_t count = chunk->n.addresses;
 
 	for (size_t i = 0; i < count; i++) {
@@ -478,7 +503,7 @@ static bool decode_addresses(struct event_decoder *decoder, const struct chunk *
 		uint64_t address;
 
 		if (ago == 0)
-			address = fresh += fresh_difference(&fresh_at, fresh_end);
+			address = fresh_address(decoder, &events[chunk->address[i]]);
 		else if (ago <= number)
 			address = addresses[number - ago];
 		else
@@ -488,8 +513,6 @@ static bool decode_addresses(struct event_decoder *decoder, const struct chunk *
 	}
 	decoder->at[TRACE_COLUMN_ADDRESS] = at;
 	decoder->at[TRACE_COLUMN_ADDRESS_LOW] = low;
-	decoder->at[TRACE_COLUMN_FRESH] = fresh_at;
-	decoder->fresh = fresh;
 	decoder->address_count = number;
 	return true;
 }
@@ -582,9 +605,12 @@ static size_t drop_empty(struct event *events, size_t count)
 /* All columns but SHAPE. Returns false when one is unsound: then nothing of the chunk is known. */
 static bool decode_others(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
 {
-	if (!decode_times(decoder, chunk, events) || !decode_addresses(decoder, chunk, events))
+	if (!decode_times(decoder, chunk, events))
 		return false;
+	/* Addresses follow from sizes. */
 	decode_sizes(decoder, chunk, events);
+	if (!decode_addresses(decoder, chunk, events))
+		return false;
 	decode_extras(decoder, chunk, events);
 	for (size_t i = 0; i < TRACE_COLUMNS; i++)
 		if (decoder->at[i] > decoder->end[i])

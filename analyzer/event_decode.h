@@ -62,15 +62,16 @@ struct event_decoder {
 	const uint8_t *end[TRACE_COLUMNS];
 	struct event_shape *shapes; /* these and `addresses` are of the buffers */
 	uint64_t *addresses;
-	uint64_t time;	/* ticks >> shift of the record before */
-	uint64_t step;	/* RUNS: by which the next record after `same` is later */
-	uint32_t same;	/* RUNS: records that still have `time` */
-	bool runs;	/* TRACE_EVENTS_RUNS */
-	bool sound;	/* all of the group so far: a segment can continue it */
-	uint64_t to;	/* ring position where such a one begins */
-	uint64_t fresh; /* the last fresh address */
-	uint64_t floor; /* merge ticks of the last event: the stream never goes back */
-	uint32_t stack; /* of the last definition */
+	uint64_t time;	   /* ticks >> shift of the record before */
+	uint64_t step;	   /* RUNS: by which the next record after `same` is later */
+	uint32_t same;	   /* RUNS: records that still have `time` */
+	bool runs;	   /* TRACE_EVENTS_RUNS */
+	bool sound;	   /* all of the group so far: a segment can continue it */
+	uint64_t to;	   /* ring position where such a one begins */
+	uint64_t expected; /* the next address of FRESH */
+	uint64_t released; /* the last address of RELEASED */
+	uint64_t floor;	   /* merge ticks of the last event: the stream never goes back */
+	uint32_t stack;	   /* of the last definition */
 	uint32_t shape_count, shape_room;
 	uint32_t address_count;
 	uint32_t records_left;

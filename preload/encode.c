@@ -109,48 +109,77 @@ struct encoder {
 	struct encode_tables *tables;
 	const uint64_t *ring;
 	uint8_t *shape, *time, *address, *size, *definition, *fresh, *extra;
-	uint8_t *address_low, *size_low;
-	uint64_t last_fresh;
+	uint8_t *address_low, *size_low, *released;
+	uint64_t expected, last_released;
 	uint32_t last_stack;
 	uint32_t shapes;
 	uint32_t addresses; /* number of the next */
 };
 
-INLINE void put_fresh(struct encoder *encoder, uint64_t address)
+INLINE uint8_t *put_difference(uint8_t *next, uint64_t difference)
 {
-	int64_t difference = (int64_t)(address - encoder->last_fresh);
-	uint64_t code = zigzag(difference >> 4) << 1;
+	uint64_t code = zigzag((int64_t)difference >> 4) << 1;
 	unsigned rest = difference & 15;
 
 	/* Most blocks are aligned to 16. */
-	encoder->fresh = put_any(encoder->fresh, code | (rest != 0));
+	next = put_any(next, code | (rest != 0));
 	if (__builtin_expect(rest != 0, 0))
-		*encoder->fresh++ = (uint8_t)rest;
-	encoder->last_fresh = address;
+		*next++ = (uint8_t)rest;
+	return next;
+}
+
+/* What was not freed yet comes off the top of the heap, one after the other. */
+INLINE void put_fresh(struct encoder *encoder, uint64_t address, uint64_t bytes)
+{
+	uint64_t chunk = (bytes + TRACE_CHUNK_HEAD + 15) & ~15ULL;
+
+	encoder->fresh = put_difference(encoder->fresh, address - encoder->expected);
+	encoder->expected = address + (chunk > TRACE_CHUNK_LEAST ? chunk : TRACE_CHUNK_LEAST);
+}
+
+INLINE void put_released(struct encoder *encoder, uint64_t address)
+{
+	encoder->released = put_difference(encoder->released, address - encoder->last_released);
+	/* realloc(NULL) is no place in the heap. */
+	if (address)
+		encoder->last_released = address;
 }
 
 /*
  * Allocators hand out what was freed last, and most blocks die young: how many addresses ago this
- * one stood is a small number, and the same in each round of a loop.
+ * one stood is a small number, and the same in each round of a loop. Returns false when that is
+ * not known: the address is fresh.
  */
-INLINE void put_address(struct encoder *encoder, size_t index)
+INLINE bool put_known(struct encoder *encoder, uint64_t address)
 {
-	uint64_t address = encoder->ring[index];
 	size_t hash = (address >> 4) * 0x9e3779b97f4a7c15U >> (64 - ADDRESS_BITS);
 	uint64_t *slot = &encoder->tables->slots[hash];
 	uint64_t entry = address << NUMBER_BITS | encoder->addresses;
 	uint64_t found = *slot;
 
+	encoder->addresses++;
 	if (__builtin_expect((found ^ entry) >> NUMBER_BITS == 0 && address < ADDRESS_LIMIT, 1)) {
 		put_short(&encoder->address, &encoder->address_low, entry - found);
 		*slot = entry;
-	} else {
-		*encoder->address++ = 0;
-		put_fresh(encoder, address);
-		if (address < ADDRESS_LIMIT)
-			*slot = entry;
+		return true;
 	}
-	encoder->addresses++;
+	*encoder->address++ = 0;
+	if (address < ADDRESS_LIMIT)
+		*slot = entry;
+	return false;
+}
+
+/* The address of a block of `bytes`. */
+INLINE void put_acquired(struct encoder *encoder, uint64_t address, uint64_t bytes)
+{
+	if (!put_known(encoder, address))
+		put_fresh(encoder, address, bytes);
+}
+
+INLINE void put_old(struct encoder *encoder, uint64_t address)
+{
+	if (!put_known(encoder, address))
+		put_released(encoder, address);
 }
 
 INLINE void define(struct encoder *encoder, struct shape *shape, uint64_t key, bool has_stack)
@@ -228,12 +257,14 @@ INLINE void put_other(struct encoder *encoder, size_t at, unsigned kind, uint64_
 		uint64_t released = words[5] >> shift;
 
 		encoder->extra = put_varint(encoder->extra, time > released ? time - released : 0);
-		put_address(encoder, at + 4);
+		put_old(encoder, words[4]);
 	}
 	if (class == TRACE_CLASS_REMAP)
 		encoder->extra = put_varint(encoder->extra, words[6]);
-	if (class != TRACE_CLASS_FAILED && class != TRACE_CLASS_SAMPLE)
-		put_address(encoder, at + 1);
+	if (class == TRACE_CLASS_UNMAP)
+		put_old(encoder, words[1]);
+	else if (class != TRACE_CLASS_FAILED && class != TRACE_CLASS_SAMPLE)
+		put_acquired(encoder, words[1], words[2]);
 }
 
 static struct encoder begin(struct codec *codec, struct encode_tables *tables,
@@ -250,7 +281,9 @@ static struct encoder begin(struct codec *codec, struct encode_tables *tables,
 				.extra = codec->space[TRACE_COLUMN_EXTRA],
 				.address_low = codec->space[TRACE_COLUMN_ADDRESS_LOW],
 				.size_low = codec->space[TRACE_COLUMN_SIZE_LOW],
-				.last_fresh = tables->last_fresh,
+				.released = codec->space[TRACE_COLUMN_RELEASED],
+				.expected = tables->expected,
+				.last_released = tables->last_released,
 				.last_stack = tables->last_stack,
 				.shapes = tables->shapes,
 				.addresses = tables->addresses};
@@ -269,7 +302,9 @@ static void end(const struct encoder *encoder, uint8_t **ends)
 	ends[TRACE_COLUMN_EXTRA] = encoder->extra;
 	ends[TRACE_COLUMN_ADDRESS_LOW] = encoder->address_low;
 	ends[TRACE_COLUMN_SIZE_LOW] = encoder->size_low;
-	tables->last_fresh = encoder->last_fresh;
+	ends[TRACE_COLUMN_RELEASED] = encoder->released;
+	tables->expected = encoder->expected;
+	tables->last_released = encoder->last_released;
 	tables->last_stack = encoder->last_stack;
 	tables->shapes = encoder->shapes;
 	tables->addresses = encoder->addresses;
@@ -324,10 +359,10 @@ INLINE void fill(struct codec *codec, struct encode_tables *tables, const uint64
 		}
 		if (class == TRACE_CLASS_RELEASE) {
 			put_plain(&encoder, kind);
-			put_address(&encoder, at + 1);
+			put_old(&encoder, ring[at + 1]);
 		} else if (class == TRACE_CLASS_ACQUIRE) {
 			put_size(&encoder, put_shape(&encoder, kind, ring[at + 3]), ring[at + 2]);
-			put_address(&encoder, at + 1);
+			put_acquired(&encoder, ring[at + 1], ring[at + 2]);
 		} else {
 			put_other(&encoder, at, kind, time, shift);
 		}

@@ -32,8 +32,9 @@ struct shape {
 };
 
 struct encode_tables {
-	uint64_t to; /* the position the group's next segment begins at */
-	uint64_t last_fresh;
+	uint64_t to;	   /* the position the group's next segment begins at */
+	uint64_t expected; /* the next address of FRESH */
+	uint64_t last_released;
 	uint32_t segments; /* of the group */
 	uint32_t shapes;   /* in use */
 	uint32_t addresses;

@@ -348,18 +348,20 @@ enum trace_column {
 				    the shape's number plus 1 */
 	TRACE_COLUMN_TIME,	 /* by TRACE_EVENTS_RUNS */
 	TRACE_COLUMN_ADDRESS,	 /* short an address: how many addresses ago the same stood; 0: it
-				    is the next of FRESH */
+				    is the next of FRESH or RELEASED */
 	TRACE_COLUMN_SIZE,	 /* ACQUIRE, REALLOC, MAP, UNMAP, REMAP, FAILED: bytes; SAMPLE:
 				    value; a short by TRACE_SIZE_* */
 	TRACE_COLUMN_DEFINITION, /* byte kind; if its class has a stack: byte aux, zigzag varint
 				    stack less that of the definition before that has one (0) */
-	TRACE_COLUMN_FRESH, /* d, the address less the fresh one before (0): varint zigzag(d >> 4)
-			       << 1, or that + 1 and a byte: d & 15, where 16 does not divide d;
-			       d >> 4 keeps the sign */
+	TRACE_COLUMN_FRESH, /* of what is acquired: d, the address less the expected one: varint
+			       zigzag(d >> 4) << 1, or that + 1 and a byte: d & 15, where 16 does
+			       not divide d; d >> 4 keeps the sign */
 	TRACE_COLUMN_EXTRA, /* REALLOC, REMAP: varint ticks from release to acquisition, both
 			       shifted; REMAP: varint old bytes. FAILED: byte function */
 	TRACE_COLUMN_ADDRESS_LOW, /* low bytes of the shorts of ADDRESS */
 	TRACE_COLUMN_SIZE_LOW,	  /* and of SIZE */
+	TRACE_COLUMN_RELEASED,	  /* as FRESH, of what is released: d is the address less the one
+				     before of this column that was not 0 (0) */
 	TRACE_COLUMNS
 };
 
@@ -377,6 +379,14 @@ enum trace_events_flag {
 	TRACE_EVENTS_CONTINUES = 2,
 };
 #define TRACE_GROUP_ADDRESSES 65536
+
+/*
+ * The expected address is one past the chunk of the address of FRESH before (at first 0), as a heap
+ * would lay it out that gives a block of so many bytes, those of that event, a head of
+ * TRACE_CHUNK_HEAD, rounds up to 16 and takes no less than TRACE_CHUNK_LEAST.
+ */
+#define TRACE_CHUNK_HEAD  8
+#define TRACE_CHUNK_LEAST 32
 
 /* Shorts: see above. */
 #define TRACE_SHORT_HIGH 128
@@ -416,17 +426,18 @@ struct trace_events {
 	uint8_t flags;	     /* enum trace_events_flag */
 	uint8_t tick_shift;  /* not below the header's */
 	/* With compression: bit N - 1 for each column N that follows as it is, in order, after what
-	 * the others were compressed to; SHAPE is among these. */
+	 * the others were compressed to; SHAPE and RELEASED are among these. */
 	uint8_t stored;
+	uint32_t reserved;
 };
 
 /*
- * The stage of a ring: the struct trace_events of the EVENTS segment to be, then parts one after the
- * other, each from a multiple of 8. The segment's columns are those of the parts put together, first
- * the parts' SHAPE, then TIME and so on; they are not compressed. Until the segment is written
- * `to`, `events`, `last_tick` and `column_bytes` of the head are not valid: they follow from the
- * parts. The first part's `from` is the head's, each other's the `to` before, the last's `to` is
- * `flushed`; what stands after that is nothing.
+ * The stage of a ring: the struct trace_events of the EVENTS segment to be, then parts one after
+ * the other, each from a multiple of 8. The segment's columns are those of the parts put together,
+ * first the parts' SHAPE, then TIME and so on; they are not compressed. Until the segment is
+ * written `to`, `events`, `last_tick` and `column_bytes` of the head are not valid: they follow
+ * from the parts. The first part's `from` is the head's, each other's the `to` before, the last's
+ * `to` is `flushed`; what stands after that is nothing.
  */
 struct trace_part {
 	uint64_t from, to;
@@ -434,7 +445,6 @@ struct trace_part {
 	uint32_t events;
 	uint32_t bytes; /* of the part with this head, up to where the next one begins */
 	uint32_t column_bytes[TRACE_COLUMNS];
-	uint32_t reserved;
 };
 
 _Static_assert(sizeof(struct trace_segment) == 64, "segment head is 64 bytes");
@@ -446,6 +456,6 @@ _Static_assert(sizeof(struct trace_module) == 48, "");
 _Static_assert(sizeof(struct trace_ring) == 128, "");
 _Static_assert(sizeof(struct trace_part) == 72, "");
 _Static_assert(sizeof(struct trace_packed_nodes) == 24, "");
-_Static_assert(sizeof(struct trace_events) == 136, "");
+_Static_assert(sizeof(struct trace_events) == 144, "");
 
 #endif

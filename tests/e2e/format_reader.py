@@ -46,11 +46,11 @@ class Column:
         return (folded >> 1) ^ -(folded & 1)
 
     def fresh(self):
+        """The next address, less what the column's `last` says of it."""
         coded = self.varint()
         folded = coded >> 1
         difference = ((folded >> 1) ^ -(folded & 1)) * 16 + (self.byte() if coded & 1 else 0)
-        self.last = (self.last + difference) & MASK
-        return self.last
+        return (self.last + difference) & MASK
 
     def short(self, low):
         byte = self.byte()
@@ -103,32 +103,50 @@ class Shape:
         return self.size
 
 
-def next_address(addresses, column, low, fresh):
+def known_address(addresses, column, low):
+    """Takes an address that stood before; None: it is fresh, and yet to be appended."""
     ago = column.short(low)
     assert ago <= len(addresses), "an address that stood before"
-    addresses.append(addresses[-ago] if ago else fresh.fresh())
+    if ago:
+        addresses.append(addresses[-ago])
+    return addresses[-1] if ago else None
+
+
+def acquired_address(addresses, column, low, fresh, size):
+    if known_address(addresses, column, low) is None:
+        addresses.append(fresh.fresh())
+        fresh.last = (addresses[-1] + max(32, (size + 23 & MASK) // 16 * 16)) & MASK
+    return addresses[-1]
+
+
+def released_address(addresses, column, low, released):
+    if known_address(addresses, column, low) is None:
+        addresses.append(released.fresh())
+        released.last = addresses[-1] or released.last
     return addresses[-1]
 
 
 def column_events(data, at, payload, group):
     """The events of an EVENTS segment, as dicts, with the ticks widened again. `group` is what the
     ring's segment before left, and takes what the next one may need."""
-    fields = struct.unpack_from("=4I3Q2Q2QQ16s9I4B", data, at)
+    fields = struct.unpack_from("=4I3Q2Q2QQ16s10I4B4x", data, at)
     count, first_tick, (compression, flags, shift, _) = fields[3], fields[7], fields[-4:]
     if compression:
         sys.exit("format_reader: record with --compress=none")
-    place, columns = at + 136, []
-    for length in fields[13:22]:
+    place, columns = at + 144, []
+    for length in fields[13:23]:
         columns.append(Column(data[place:place + length]))
         place += length
     assert place == at + payload, "columns fill the payload"
     assert count <= 65536
-    shape_column, time, address, size, definition, fresh, extra, address_low, size_low = columns
+    (shape_column, time, address, size, definition, fresh, extra, address_low, size_low,
+     released) = columns
     clock = times(time, first_tick >> shift, flags & 1)
     if not flags & 2:
-        group.update(shapes=[], addresses=[], stack=0, fresh=0)
+        group.update(shapes=[], addresses=[], stack=0, fresh=0, released=0)
     shapes, addresses = group["shapes"], group["addresses"]
     definition.last, fresh.last = group["stack"], group["fresh"]
+    released.last = group["released"]
     for _ in range(count):
         number = shape_column.varint()
         if number == 0:
@@ -141,16 +159,19 @@ def column_events(data, at, payload, group):
         if name != "RELEASE":
             event["size"] = shape.next_size(size, size_low)
         if name in ("REALLOC", "REMAP"):
-            event["old"] = next_address(addresses, address, address_low, fresh)
+            event["old"] = released_address(addresses, address, address_low, released)
             event["released"] = event["tick"] - (extra.varint() << shift)
         if name == "REMAP":
             extra.varint()
         if name == "FAILED":
             extra.byte()
+        elif name in ("RELEASE", "UNMAP"):
+            event["address"] = released_address(addresses, address, address_low, released)
         elif name != "SAMPLE":
-            event["address"] = next_address(addresses, address, address_low, fresh)
+            event["address"] = acquired_address(addresses, address, address_low, fresh,
+                                                event["size"])
         yield event
-    group.update(stack=definition.last, fresh=fresh.last)
+    group.update(stack=definition.last, fresh=fresh.last, released=released.last)
     assert all(column.at == len(column.data) for column in columns), "columns are used up"
 
 
@@ -188,7 +209,7 @@ def read_events(data):
         elif kind == EVENTS:
             ring = struct.unpack_from("=I", data, at + 64)[0]
             start, end = struct.unpack_from("=QQ", data, at + 64 + 16)
-            assert data[at + 64 + 134] >= shift
+            assert data[at + 64 + 138] >= shift
             flushes.setdefault(ring, []).append((start, end, at + 64, payload))
     for index, (flushed, words) in rings.items():
         position, events, group = 0, [], {}

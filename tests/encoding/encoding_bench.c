@@ -49,7 +49,8 @@ struct dump {
 };
 
 static const char *const columns[TRACE_COLUMNS] = {
-    "shape", "time", "address", "size", "definition", "fresh", "extra", "address low", "size low"};
+    "shape", "time",  "address",     "size",	 "definition",
+    "fresh", "extra", "address low", "size low", "released"};
 
 static struct dump map_dump(const char *path)
 {

@@ -31,7 +31,7 @@ struct seen_table {
 
 struct columns {
 	uint8_t *at[TRACE_COLUMNS];
-	uint64_t fresh, stack;
+	uint64_t expected, released, stack;
 	struct seen_table shapes, addresses;
 };
 
@@ -142,25 +142,45 @@ static void put_size(struct columns *columns, struct seen *shape, uint64_t size)
 	shape->size = size;
 }
 
-static void put_address(struct columns *columns, uint64_t address)
+/* Returns false when the address is fresh. */
+static bool put_known(struct columns *columns, uint64_t address)
 {
 	struct seen *seen = seen_find(&columns->addresses, address);
 	uint32_t number_1 = ++columns->addresses.count;
-	uint64_t difference = address - columns->fresh;
-	uint8_t **fresh = &columns->at[TRACE_COLUMN_FRESH];
+	bool known = seen->number_1 != 0;
 
-	if (seen->number_1 != 0) {
-		put_short(&columns->at[TRACE_COLUMN_ADDRESS],
-			  &columns->at[TRACE_COLUMN_ADDRESS_LOW], number_1 - seen->number_1);
-	} else {
-		put_varint(&columns->at[TRACE_COLUMN_ADDRESS], 0);
-		put_varint(fresh, zigzag((uint64_t)((int64_t)difference >> 4)) << 1 |
-				      (difference % 16 != 0));
-		if (difference % 16 != 0)
-			*(*fresh)++ = difference % 16;
-		columns->fresh = address;
-	}
+	put_short(&columns->at[TRACE_COLUMN_ADDRESS], &columns->at[TRACE_COLUMN_ADDRESS_LOW],
+		  known ? number_1 - seen->number_1 : 0);
 	*seen = (struct seen){.key = address, .number_1 = number_1};
+	return known;
+}
+
+static void put_difference(uint8_t **at, uint64_t difference)
+{
+	put_varint(at, zigzag((uint64_t)((int64_t)difference >> 4)) << 1 | (difference % 16 != 0));
+	if (difference % 16 != 0)
+		*(*at)++ = difference % 16;
+}
+
+static void put_acquired(struct columns *columns, uint64_t address, uint64_t bytes)
+{
+	uint64_t chunk = (bytes + 23) / 16 * 16;
+
+	if (put_known(columns, address))
+		return;
+	if (bytes > UINT64_MAX - 23 || chunk < 32)
+		chunk = 32;
+	put_difference(&columns->at[TRACE_COLUMN_FRESH], address - columns->expected);
+	columns->expected = address + chunk;
+}
+
+static void put_released(struct columns *columns, uint64_t address)
+{
+	if (put_known(columns, address))
+		return;
+	put_difference(&columns->at[TRACE_COLUMN_RELEASED], address - columns->released);
+	if (address != 0)
+		columns->released = address;
 }
 
 /* `time` is that in TIME. */
@@ -175,15 +195,17 @@ static void put_event(struct columns *columns, const uint64_t *word, int class, 
 	else if (class != TRACE_CLASS_RELEASE)
 		put_size(columns, shape, word[2]);
 	if (class == TRACE_CLASS_REALLOC || class == TRACE_CLASS_REMAP) {
-		put_address(columns, word[4]);
+		put_released(columns, word[4]);
 		put_varint(extra, time < word[5] >> shift ? 0 : time - (word[5] >> shift));
 	}
 	if (class == TRACE_CLASS_REMAP)
 		put_varint(extra, word[6]);
 	if (class == TRACE_CLASS_FAILED)
 		*(*extra)++ = (uint8_t)word[1];
+	else if (class == TRACE_CLASS_RELEASE || class == TRACE_CLASS_UNMAP)
+		put_released(columns, word[1]);
 	else if (class != TRACE_CLASS_SAMPLE)
-		put_address(columns, word[1]);
+		put_acquired(columns, word[1], word[2]);
 }
 
 uint8_t *trace_columns_encode(const uint64_t *words, size_t count, struct trace_events *events)

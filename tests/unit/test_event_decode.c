@@ -253,6 +253,45 @@ static size_t by_hand(uint8_t *payload, struct trace_events head,
 	return (size_t)(to - payload);
 }
 
+#define RELEASED TRACE_COLUMN_RELEASED
+
+/*
+ * Fresh blocks lie behind each other, what is released lies where the last one did: the columns of
+ * four mallocs of 24, 25, 0 and 0 bytes, a free, a realloc(NULL, 24) and a free.
+ */
+START_TEST(expected_addresses)
+{
+	static const char *const columns[TRACE_COLUMNS] = {[TRACE_COLUMN_SHAPE] = "0111002",
+							   [TRACE_COLUMN_TIME] = "0000000",
+							   [TRACE_COLUMN_ADDRESS] = "00000000",
+							   [TRACE_COLUMN_SIZE] = "qr20q",
+							   [TRACE_COLUMN_DEFINITION] = "100g300",
+							   [TRACE_COLUMN_FRESH] = "k0000",
+							   [TRACE_COLUMN_EXTRA] = "0",
+							   [RELEASED] = "ki4"};
+	static const struct {
+		uint8_t op;
+		uint64_t address, bytes;
+	} wanted[] = {{EVENT_ACQUIRE, 80, 24},		{EVENT_ACQUIRE, 80 + 32, 25},
+		      {EVENT_ACQUIRE, 80 + 32 + 48, 0}, {EVENT_ACQUIRE, 80 + 32 + 48 + 32, 0},
+		      {EVENT_RELEASE, 80, 0},		{EVENT_ACQUIRE, 80 + 32 + 48 + 32 + 32, 24},
+		      {EVENT_RELEASE, 80 + 16, 0}};
+	struct trace_events head = {.events = 7};
+	uint8_t payload[256];
+	int rc;
+
+	decode_payload(payload, by_hand(payload, head, columns), 0, &from_columns, &rc);
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_eq(from_columns.bad, 0);
+	ck_assert_uint_eq(from_columns.count, sizeof(wanted) / sizeof(wanted[0]));
+	for (size_t i = 0; i < from_columns.count; i++) {
+		ck_assert_uint_eq(from_columns.events[i].op, wanted[i].op);
+		ck_assert_uint_eq(from_columns.events[i].address, wanted[i].address);
+		ck_assert_uint_eq(from_columns.events[i].bytes, wanted[i].bytes);
+	}
+}
+END_TEST
+
 /* What a segment may not say, beside one that is sound: g is 16, free. */
 START_TEST(lies)
 {
@@ -263,25 +302,36 @@ START_TEST(lies)
 		size_t events;
 		uint32_t bad;
 	} cases[] = {
-	    {{"01", "10", "01", "", "g", "2", ""}, {.events = 2}, 0, 2, 0},
+	    {{"01", "10", "01", "", "g", [RELEASED] = "2"}, {.events = 2}, 0, 2, 0},
 	    /* a shape that was never defined; none left to define; no such kind */
-	    {{"02", "10", "01", "", "g", "2", ""}, {.events = 2}, 0, 1, 1},
-	    {{"00", "10", "01", "", "g", "2", ""}, {.events = 2}, 0, 1, 1},
-	    {{"01", "10", "01", "", "0", "2", ""}, {.events = 2}, 0, 0, 2},
+	    {{"02", "10", "01", "", "g", [RELEASED] = "2"}, {.events = 2}, 0, 1, 1},
+	    {{"00", "10", "01", "", "g", [RELEASED] = "2"}, {.events = 2}, 0, 1, 1},
+	    {{"01", "10", "01", "", "0", [RELEASED] = "2"}, {.events = 2}, 0, 0, 2},
 	    /* an address before the first, or beyond the column */
-	    {{"01", "10", "02", "", "g", "2", ""}, {.events = 2}, 0, 0, 2},
-	    {{"01", "10", "1", "", "g", "2", ""}, {.events = 2}, 0, 0, 2},
-	    {{"01", "10", "00", "", "g", "2", ""}, {.events = 2}, 0, 0, 2},
+	    {{"01", "10", "02", "", "g", [RELEASED] = "2"}, {.events = 2}, 0, 0, 2},
+	    {{"01", "10", "1", "", "g", [RELEASED] = "2"}, {.events = 2}, 0, 0, 2},
+	    {{"01", "10", "00", "", "g", [RELEASED] = "2"}, {.events = 2}, 0, 0, 2},
 	    /* the lowest bits of an address announced and missing; a time missing */
-	    {{"01", "10", "01", "", "g", "3", ""}, {.events = 2}, 0, 0, 2},
-	    {{"01", "1", "01", "", "g", "2", ""}, {.events = 2}, 0, 0, 2},
+	    {{"01", "10", "01", "", "g", [RELEASED] = "3"}, {.events = 2}, 0, 0, 2},
+	    {{"01", "1", "01", "", "g", [RELEASED] = "2"}, {.events = 2}, 0, 0, 2},
+	    /* a released address, and one acquired, in the other column */
+	    {{"01", "10", "01", "", "g", "2"}, {.events = 2}, 0, 0, 2},
+	    {{"01", "10", "01", "55", "100", [RELEASED] = "2"}, {.events = 2}, 0, 0, 2},
 	    /* malloc without a size, and with the stack missing */
 	    {{"01", "10", "01", "5", "100", "2", ""}, {.events = 2}, 0, 0, 2},
 	    {{"01", "10", "01", "55", "10", "2", ""}, {.events = 2}, 0, 0, 2},
 	    {{"01", "10", "01", "55", "100", "2", ""}, {.events = 2}, 0, 2, 0},
-	    {{"01", "10", "01", "", "g", "2", ""}, {.events = 65537}, -EINVAL, 0, 0},
-	    {{"01", "10", "01", "", "g", "2", ""}, {.events = 2, .tick_shift = 60}, -EINVAL, 0, 0},
-	    {{"01", "10", "01", "", "g", "2", ""}, {.events = 2, .compression = 7}, -EINVAL, 0, 0},
+	    {{"01", "10", "01", "", "g", [RELEASED] = "2"}, {.events = 65537}, -EINVAL, 0, 0},
+	    {{"01", "10", "01", "", "g", [RELEASED] = "2"},
+	     {.events = 2, .tick_shift = 60},
+	     -EINVAL,
+	     0,
+	     0},
+	    {{"01", "10", "01", "", "g", [RELEASED] = "2"},
+	     {.events = 2, .compression = 7},
+	     -EINVAL,
+	     0,
+	     0},
 	};
 	uint8_t payload[256];
 
@@ -309,7 +359,8 @@ START_TEST(times_beyond)
 
 	for (size_t i = 0; i < 4; i++) {
 		struct trace_events head = {.events = 2};
-		const char *const columns[TRACE_COLUMNS] = {"01", "", "01", "", "g", "2", ""};
+		const char *const columns[TRACE_COLUMNS] = {"01", "",  "01",
+							    "",	  "g", [RELEASED] = "2"};
 		uint8_t payload[256], times[32], *to = times;
 		size_t bytes = by_hand(payload, head, columns);
 		int rc;
@@ -362,6 +413,7 @@ int main(void)
 	tcase_add_loop_test(tcase, columns_and_words_agree, 0, 20);
 	tcase_add_test(tcase, halves_of_a_realloc);
 	tcase_add_loop_test(tcase, unsound_columns, 0, 3);
+	tcase_add_test(tcase, expected_addresses);
 	tcase_add_test(tcase, lies);
 	tcase_add_test(tcase, times_beyond);
 	tcase_add_test(tcase, unsound_words);

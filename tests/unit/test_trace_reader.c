@@ -210,13 +210,14 @@ START_TEST(told_losses_are_no_damage)
 {
 	struct trace_builder *builder = trace_builder_new();
 	uint32_t ring = trace_builder_ring(builder, 0, 512);
-	struct trace_events given_up = {.ring = ring,
-					.events = 30,
-					.from = 0,
-					.to = 120,
-					.first_event = 25,
-					.lost_events = 25,
-					.column_bytes = {30, 30, 30, 0, 1, 1, 0}};
+	struct trace_events given_up = {
+	    .ring = ring,
+	    .events = 30,
+	    .from = 0,
+	    .to = 120,
+	    .first_event = 25,
+	    .lost_events = 25,
+	    .column_bytes = {30, 30, 30, 0, 1, [TRACE_COLUMN_RELEASED] = 1}};
 	uint8_t payload[sizeof(given_up) + 92];
 	struct profile *profile;
 	const uint8_t *bytes;
