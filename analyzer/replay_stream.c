@@ -101,8 +101,8 @@ static int next_segment(struct replay_stream *stream, const struct trace_reader 
 			return rc;
 		if (trace_file_read(&reader->file, info->offset, stream->buffers.payload,
 				    info->payload_bytes) == info->payload_bytes)
-			rc = event_decode_begin(&stream->decoder, &stream->buffers,
-						info->payload_bytes, reader->tick_shift);
+			rc = event_segment_begin(&stream->decoder, &stream->buffers,
+						 info->payload_bytes, reader->tick_shift);
 		else
 			rc = -EINVAL;
 		if (rc == -ENOMEM)

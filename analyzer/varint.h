@@ -2,7 +2,7 @@
  * LEB128 in the columns of EVENTS segments. One byte or two are taken without a branch between
  * them; more in one unaligned load of eight, whose sevens are moved together with three shifts
  * instead of a loop (the branch that ends such a loop is mispredicted half of the time on mixed
- * lengths). Columns are padded by EVENT_DECODE_PADDING for those loads.
+ * lengths). Columns are padded by EVENT_COLUMN_PADDING for those loads.
  */
 #ifndef VARINT_H
 #define VARINT_H
@@ -52,7 +52,7 @@ static inline __attribute__((always_inline)) uint64_t varint_wide(const uint8_t 
 }
 
 /*
- * The next varint. At most EVENT_DECODE_PADDING bytes past `end` are read; *at > end tells it.
+ * The next varint. At most EVENT_COLUMN_PADDING bytes past `end` are read; *at > end tells it.
  * There is no branch between one byte and two.
  */
 static inline __attribute__((always_inline)) uint64_t varint(const uint8_t **at, const uint8_t *end)

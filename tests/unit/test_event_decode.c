@@ -34,7 +34,7 @@ static void decode_payload(const uint8_t *payload, size_t bytes, unsigned merge_
 	out->bad = 0;
 	ck_assert_int_eq(event_buffers_reserve(&buffers, bytes), 0);
 	memcpy(buffers.payload, payload, bytes);
-	*rc = event_decode_begin(&decoder, &buffers, bytes, merge_shift);
+	*rc = event_segment_begin(&decoder, &buffers, bytes, merge_shift);
 	while (*rc == 0) {
 		ck_assert_uint_le(out->count + EVENT_DECODE_EVENTS, EVENTS_MAX);
 		n = event_decode_next(&decoder, out->events + out->count, &bad);
@@ -249,7 +249,7 @@ static size_t by_hand(uint8_t *payload, struct trace_events head,
 			*to++ = (uint8_t)(*digit >= 'a' ? *digit - 'a' + 10 : *digit - '0');
 	}
 	memcpy(payload, &head, sizeof(head));
-	memset(to, 0, EVENT_DECODE_PADDING);
+	memset(to, 0, EVENT_COLUMN_PADDING);
 	return (size_t)(to - payload);
 }
 

@@ -198,7 +198,7 @@ static size_t round_trip(bool compress, unsigned *method)
 	memcpy(buffers.payload, &head, sizeof(head));
 	memcpy(buffers.payload + sizeof(head), columns, bytes);
 	codec_put(codec);
-	ck_assert_int_eq(event_decode_begin(&decoder, &buffers, sizeof(head) + bytes, shift), 0);
+	ck_assert_int_eq(event_segment_begin(&decoder, &buffers, sizeof(head) + bytes, shift), 0);
 	while ((got = event_decode_next(&decoder, events, &bad))) {
 		ck_assert_uint_eq(bad, 0);
 		for (size_t i = 0; i < got; i++, seen++) {
@@ -323,7 +323,7 @@ static void make_step(struct codec *codec, unsigned number, uint32_t ring, bool 
 	*head = (struct trace_events){
 	    .ring = ring, .from = number * word_count, .to = (number + 1) * word_count};
 	columns = encode_words(codec, words, word_count, 4, true, head, &bytes);
-	ck_assert_uint_le(sizeof(*head) + bytes + EVENT_DECODE_PADDING, sizeof(steps[0].payload));
+	ck_assert_uint_le(sizeof(*head) + bytes + EVENT_COLUMN_PADDING, sizeof(steps[0].payload));
 	steps[number].bytes = sizeof(*head) + bytes;
 	memcpy(steps[number].payload, head, sizeof(*head));
 	memcpy(steps[number].payload + sizeof(*head), columns, bytes);
@@ -346,7 +346,7 @@ static unsigned decode_steps(const bool *lost)
 			continue;
 		ck_assert_int_eq(event_buffers_reserve(&buffers, steps[i].bytes), 0);
 		memcpy(buffers.payload, steps[i].payload, steps[i].bytes);
-		if (event_decode_begin(&decoder, &buffers, steps[i].bytes, 4) < 0) {
+		if (event_segment_begin(&decoder, &buffers, steps[i].bytes, 4) < 0) {
 			refused++;
 			continue;
 		}

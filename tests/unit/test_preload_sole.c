@@ -337,7 +337,7 @@ static void decode_ring(const struct support_trace *trace, const struct support_
 			continue;
 		ck_assert_int_eq(event_buffers_reserve(&buffers, bytes), 0);
 		memcpy(buffers.payload, segment->payload, bytes);
-		ck_assert_int_eq(event_decode_begin(&decoder, &buffers, bytes, clock_fine_shift()),
+		ck_assert_int_eq(event_segment_begin(&decoder, &buffers, bytes, clock_fine_shift()),
 				 0);
 		while ((got = event_decode_next(&decoder, events, &bad)))
 			note(events, got, ring->head.index);
