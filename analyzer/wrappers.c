@@ -12,7 +12,11 @@
 #include <string.h>
 
 #include "frame_rules.h"
+#include "id_table.h"
 #include "profile.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #define ROUNDS	      8 /* frames that a site may move at most */
 #define CALLERS_LEAST 8 /* different callers that make a wrapper */
@@ -30,6 +34,35 @@ struct names {
 	/* of functions that were found to be wrappers: they are so on every way to them */
 	const char *known[KNOWN_MAX];
 	size_t known_count;
+};
+
+/* A frame that was given a number. */
+struct seen {
+	const struct profile_frame *frame; /* NULL: the slot is free */
+	uint32_t number;
+};
+
+/* The sites of a function that may move. */
+struct group {
+	uint64_t allocations, peak_bytes;
+	uint32_t callers; /* different functions */
+	bool wrapper;
+};
+
+/* Functions (without a name: places of calls), numbered as they are met. */
+struct functions {
+	const struct profile_frame **frames; /* one of each */
+	size_t count;
+	size_t room;
+	struct id_table names; /* of `frames` */
+	struct seen *seen;     /* by the frame's address */
+	size_t seen_count;
+	size_t seen_room; /* a power of two, or 0 */
+	/* of a round */
+	struct group *groups; /* by number */
+	size_t group_count;
+	struct id_table calls; /* pairs of functions */
+	const struct profile_frame **wrappers;
 };
 
 static bool like_allocator(const char *name)
@@ -70,7 +103,7 @@ static bool may_move(struct names *names, const struct profile_site *site)
 {
 	const struct profile_frame *frame = frame_at(site, 0);
 
-	return frame && frame_at(site, 1) &&
+	return frame && site->stack.site_frame + 1 < site->stack.count &&
 	       (!frame->function || named_like_allocator(names, frame));
 }
 
@@ -90,35 +123,107 @@ static int compare_frames(const struct profile_frame *a, const struct profile_fr
 	return order ? order : (a->offset > b->offset) - (a->offset < b->offset);
 }
 
-static int compare_sites(const void *left, const void *right, void *data)
-{
-	const struct profile_site *sites = data;
-	const struct profile_site *a = &sites[*(const uint32_t *)left];
-	const struct profile_site *b = &sites[*(const uint32_t *)right];
-	int order = compare_frames(frame_at(a, 0), frame_at(b, 0));
+/* ---- functions, by number ---- */
 
-	return order ? order : compare_frames(frame_at(a, 1), frame_at(b, 1));
+static uint64_t hash_pointer(const void *pointer)
+{
+	uint64_t hash = (uintptr_t)pointer * 0x9e3779b97f4a7c15ULL;
+
+	return hash ^ hash >> 32;
 }
 
-/* Whether the sites of one frame, which are sorted by caller, have many and are worth it. */
-static bool is_wrapper(const struct profile *profile, const uint32_t *sites, size_t count)
+static uint64_t hash_text(const char *text)
 {
-	uint64_t allocations = 0, peak_bytes = 0;
-	size_t callers = 0;
+	return text ? XXH3_64bits(text, strlen(text)) : 1;
+}
 
-	for (size_t i = 0; i < count; i++) {
-		const struct profile_site *site = &profile->sites[sites[i]];
+/* Whether the frame that is being numbered goes by another's name. */
+static bool same_name(const void *context, uint32_t number)
+{
+	const struct functions *functions = context;
 
-		if (i == 0 || compare_frames(frame_at(&profile->sites[sites[i - 1]], 1),
-					     frame_at(site, 1)) != 0)
-			callers++;
-		allocations += site->allocations;
-		peak_bytes += site->peak_bytes;
+	return compare_frames(functions->frames[functions->count], functions->frames[number]) == 0;
+}
+
+static int number_name(struct functions *functions, const struct profile_frame *frame,
+		       uint32_t *number)
+{
+	uint64_t hash = frame->function
+			    ? hash_text(frame->function)
+			    : (hash_text(frame->module) ^ frame->offset) * 0x9e3779b97f4a7c15ULL;
+
+	if (functions->count == functions->room) {
+		size_t room = functions->room ? functions->room * 2 : 256;
+		void *larger = reallocarray(functions->frames, room, sizeof(*functions->frames));
+
+		if (!larger)
+			return -ENOMEM;
+		functions->frames = larger;
+		functions->room = room;
 	}
-	return callers >= CALLERS_LEAST &&
-	       (allocations > profile->totals.allocations / MATTERS_PART ||
-		peak_bytes > profile->totals.peak_bytes / MATTERS_PART);
+	functions->frames[functions->count] = frame;
+	if (id_table_intern(&functions->names, hash ^ hash >> 32, same_name, functions,
+			    (uint32_t)functions->count, number) != 0)
+		return -ENOMEM;
+	functions->count += *number == functions->count;
+	return 0;
 }
+
+static struct seen *find_seen(struct seen *seen, size_t room, const struct profile_frame *frame)
+{
+	size_t at = hash_pointer(frame) & (room - 1);
+
+	while (seen[at].frame && seen[at].frame != frame)
+		at = (at + 1) & (room - 1);
+	return &seen[at];
+}
+
+static int grow_seen(struct functions *functions)
+{
+	size_t room = functions->seen_room ? functions->seen_room * 2 : 1024;
+	struct seen *seen = calloc(room, sizeof(*seen));
+
+	if (!seen)
+		return -ENOMEM;
+	for (size_t i = 0; i < functions->seen_room; i++)
+		if (functions->seen[i].frame)
+			*find_seen(seen, room, functions->seen[i].frame) = functions->seen[i];
+	free(functions->seen);
+	functions->seen = seen;
+	functions->seen_room = room;
+	return 0;
+}
+
+/* Frames are few and met by many sites: each is compared by its name once. */
+static int number_of(struct functions *functions, const struct profile_frame *frame,
+		     uint32_t *number)
+{
+	struct seen *seen;
+
+	if (functions->seen_count * 2 >= functions->seen_room && grow_seen(functions) != 0)
+		return -ENOMEM;
+	seen = find_seen(functions->seen, functions->seen_room, frame);
+	if (!seen->frame) {
+		if (number_name(functions, frame, &seen->number) != 0)
+			return -ENOMEM;
+		seen->frame = frame;
+		functions->seen_count++;
+	}
+	*number = seen->number;
+	return 0;
+}
+
+static void functions_fini(struct functions *functions)
+{
+	id_table_fini(&functions->names);
+	id_table_fini(&functions->calls);
+	free(functions->seen);
+	free(functions->frames);
+	free(functions->groups);
+	free(functions->wrappers);
+}
+
+/* ---- wrappers ---- */
 
 static bool is_known(const struct names *names, const struct profile_frame *frame)
 {
@@ -138,11 +243,13 @@ static void remember(struct names *names, const struct profile_frame *frame)
 /* To the caller, and past what the table knows from there on. */
 static void move_out(struct profile_stack *stack)
 {
-	const struct profile_frame *const *frames = profile_stack_frames(stack);
-
 	stack->site_frame++;
-	stack->site_frame +=
-	    frame_rules_site(frames + stack->site_frame, stack->count - stack->site_frame);
+	for (size_t i = stack->site_frame; i < stack->count; i++) {
+		if (frame_rules_known_role(profile_stack_frame(stack, i)) != FRAME_ROLE_PROGRAM)
+			continue;
+		stack->site_frame = i;
+		return;
+	}
 }
 
 static bool leads_out(struct names *names, const struct profile_site *site)
@@ -151,60 +258,147 @@ static bool leads_out(struct names *names, const struct profile_site *site)
 }
 
 /*
- * Moves what is called by an allocator or is known; returns how many sites are left that may move.
+ * Moves what is called by an allocator or is known. Of the sites in the list those stay in it that
+ * may move; the others never will. Returns how many stay.
  */
-static size_t collect(struct profile *profile, struct names *names, uint32_t *sites)
+static size_t collect(struct profile *profile, struct names *names, uint32_t *sites, size_t count)
 {
-	size_t count = 0;
+	size_t kept = 0;
 
-	for (size_t i = 0; i < profile->site_count; i++) {
-		struct profile_site *site = &profile->sites[i];
+	for (size_t i = 0; i < count; i++) {
+		struct profile_site *site = &profile->sites[sites[i]];
 		size_t moved = 0;
 
 		while (may_move(names, site) && moved++ < ROUNDS && leads_out(names, site))
 			move_out(&site->stack);
 		if (may_move(names, site))
-			sites[count++] = (uint32_t)i;
+			sites[kept++] = sites[i];
 	}
-	return count;
+	return kept;
 }
 
-/* One round; returns whether any site moved. */
-static bool move(struct profile *profile, struct names *names, uint32_t *sites)
+/* Numbers of calls are as good as the calls. */
+static bool same_call(const void *context, uint32_t id)
 {
-	size_t count = collect(profile, names, sites), end;
-	bool moved = false;
+	(void)context, (void)id;
+	return true;
+}
 
-	qsort_r(sites, count, sizeof(*sites), compare_sites, profile->sites);
-	for (size_t start = 0; start < count; start = end) {
-		const struct profile_frame *frame = frame_at(&profile->sites[sites[start]], 0);
+/* The group of a function; groups grow with the functions. */
+static struct group *group_of(struct functions *functions, uint32_t number)
+{
+	size_t count = functions->group_count;
+	struct group *groups;
 
-		for (end = start + 1; end < count; end++) {
-			if (compare_frames(frame, frame_at(&profile->sites[sites[end]], 0)) != 0)
-				break;
-		}
-		if (!is_wrapper(profile, sites + start, end - start))
-			continue;
-		remember(names, frame);
-		for (size_t i = start; i < end; i++)
-			move_out(&profile->sites[sites[i]].stack);
-		moved = true;
+	if (number < count)
+		return &functions->groups[number];
+	groups = reallocarray(functions->groups, functions->room, sizeof(*groups));
+	if (!groups)
+		return NULL;
+	memset(groups + count, 0, (functions->room - count) * sizeof(*groups));
+	functions->groups = groups;
+	functions->group_count = functions->room;
+	return &groups[number];
+}
+
+/* Adds up the sites by function, and counts the functions that call it. */
+static int add_site(struct functions *functions, const struct profile_site *site)
+{
+	struct group *group;
+	uint32_t inner, outer, id, next = (uint32_t)functions->calls.count;
+	uint64_t call;
+
+	if (number_of(functions, frame_at(site, 0), &inner) != 0 ||
+	    number_of(functions, frame_at(site, 1), &outer) != 0)
+		return -ENOMEM;
+	group = group_of(functions, inner);
+	call = ((uint64_t)inner << 32 | outer) * 0x9e3779b97f4a7c15ULL; /* odd: none is another's */
+	if (!group ||
+	    id_table_intern(&functions->calls, call ^ call >> 32, same_call, NULL, next, &id) != 0)
+		return -ENOMEM;
+	group->callers += id == next;
+	group->allocations += site->allocations;
+	group->peak_bytes += site->peak_bytes;
+	return 0;
+}
+
+static int compare_wrappers(const void *left, const void *right)
+{
+	return compare_frames(*(const struct profile_frame *const *)left,
+			      *(const struct profile_frame *const *)right);
+}
+
+/* Those functions of a round that have many callers and are worth it. */
+static int find_wrappers(const struct profile *profile, struct functions *functions,
+			 struct names *names)
+{
+	size_t count = 0;
+
+	free(functions->wrappers);
+	functions->wrappers = malloc((functions->group_count + 1) * sizeof(*functions->wrappers));
+	if (!functions->wrappers)
+		return -ENOMEM;
+	for (size_t i = 0; i < functions->group_count; i++) {
+		struct group *group = &functions->groups[i];
+
+		group->wrapper = group->callers >= CALLERS_LEAST &&
+				 (group->allocations > profile->totals.allocations / MATTERS_PART ||
+				  group->peak_bytes > profile->totals.peak_bytes / MATTERS_PART);
+		if (group->wrapper)
+			functions->wrappers[count++] = functions->frames[i];
 	}
-	return moved;
+	qsort(functions->wrappers, count, sizeof(*functions->wrappers), compare_wrappers);
+	for (size_t i = 0; i < count; i++)
+		remember(names, functions->wrappers[i]);
+	return 0;
+}
+
+/* One round; *moved says whether any site did. Returns 0 or -ENOMEM. */
+static int move(struct profile *profile, struct functions *functions, struct names *names,
+		const uint32_t *sites, size_t count, bool *moved)
+{
+	uint32_t number;
+
+	*moved = false;
+	id_table_fini(&functions->calls);
+	if (functions->groups)
+		memset(functions->groups, 0, functions->group_count * sizeof(*functions->groups));
+	for (size_t i = 0; i < count; i++)
+		if (add_site(functions, &profile->sites[sites[i]]) != 0)
+			return -ENOMEM;
+	if (find_wrappers(profile, functions, names) != 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		struct profile_site *site = &profile->sites[sites[i]];
+
+		if (number_of(functions, frame_at(site, 0), &number) != 0)
+			return -ENOMEM;
+		if (!functions->groups[number].wrapper)
+			continue;
+		move_out(&site->stack);
+		*moved = true;
+	}
+	return 0;
 }
 
 int wrappers_skip(struct profile *profile)
 {
 	uint32_t *sites = malloc((profile->site_count + 1) * sizeof(*sites));
 	struct names *names = calloc(1, sizeof(*names));
+	struct functions functions = {0};
+	size_t count = profile->site_count;
 	bool moved = true;
 	int rc = sites && names ? 0 : -ENOMEM;
 
-	if (rc == 0) {
-		for (size_t round = 0; round < ROUNDS && moved; round++)
-			moved = move(profile, names, sites);
-		collect(profile, names, sites);
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		sites[i] = (uint32_t)i;
+	for (size_t round = 0; rc == 0 && round < ROUNDS && moved; round++) {
+		count = collect(profile, names, sites, count);
+		rc = move(profile, &functions, names, sites, count, &moved);
 	}
+	if (rc == 0)
+		collect(profile, names, sites, count);
+	functions_fini(&functions);
 	free(sites);
 	free(names);
 	return rc;
