@@ -45,6 +45,8 @@ void code_frames_finish(struct code_frames *table)
 	id_table_fini(&table->look_index);
 	free(table->looks);
 	table->looks = NULL;
+	if (table->symbolizer != NULL)
+		symbolizer_close(table->symbolizer);
 }
 
 void code_frames_fini(struct code_frames *table)

@@ -24,6 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SITES_AT_ONCE 4096 /* are moved into the profile and given back */
+
 /* The profile and what its pointers point into. */
 struct loaded {
 	struct profile profile; /* first: profile_free() gets this address */
@@ -151,6 +153,28 @@ static void fill_site(const struct analysis *analysis, size_t number, struct pro
 	memcpy(site->trend_bytes, analysis->leaks.trend[number], sizeof(site->trend_bytes));
 }
 
+static void *shrunk(void *array, size_t count, size_t bytes)
+{
+	void *smaller = realloc(array, (count + 1) * bytes);
+
+	return smaller != NULL ? smaller : array;
+}
+
+/*
+ * Gives back what the sites from `count` on were made of: there may be a hundred thousand, and the
+ * two forms of all of them are the most memory that a report ever takes.
+ */
+static void drop_sites(struct analysis *analysis, struct site_stacks *stacks, size_t count)
+{
+	struct agg_sites *sites = &analysis->sites;
+	struct agg_leaks *leaks = &analysis->leaks;
+
+	sites->sites = shrunk(sites->sites, count, sizeof(*sites->sites));
+	sites->more = shrunk(sites->more, count, sizeof(*sites->more));
+	leaks->trend = shrunk(leaks->trend, count, sizeof(*leaks->trend));
+	site_stacks_drop(stacks, (uint32_t)count);
+}
+
 /* Numbers the sites that had anything by how their stacks look. */
 static int number_sites(struct analysis *analysis, struct site_stacks *stacks)
 {
@@ -199,12 +223,14 @@ static int build_sites(struct analysis *analysis, struct loaded *loaded)
 	profile->sites = calloc(profile->site_count + 1, sizeof(*profile->sites));
 	if (profile->sites == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < profile->site_count; i++) {
+	for (size_t i = profile->site_count; i-- > 0;) {
 		struct profile_site *site = &profile->sites[i];
 
 		fill_site(analysis, i, site);
 		site->stack = *site_stacks_get(loaded->stacks, (uint32_t)i);
 		site->verdict = agg_leaks_verdict(site, profile->totals.duration_s);
+		if (i % SITES_AT_ONCE == 0)
+			drop_sites(analysis, loaded->stacks, i);
 	}
 	agg_sites_fini(&analysis->sites);
 	agg_leaks_fini(&analysis->leaks);

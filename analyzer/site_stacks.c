@@ -405,6 +405,14 @@ const struct profile_stack *site_stacks_get(const struct site_stacks *stacks, ui
 	return &stacks->stacks[number];
 }
 
+void site_stacks_drop(struct site_stacks *stacks, uint32_t count)
+{
+	void *smaller = realloc(stacks->stacks, (count + 1) * sizeof(*stacks->stacks));
+
+	if (smaller != NULL)
+		stacks->stacks = smaller;
+}
+
 const struct profile_frame *const *site_stacks_whole(struct site_stacks *stacks, uint32_t number)
 {
 	struct whole *oldest = &stacks->whole[0];

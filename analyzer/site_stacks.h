@@ -33,7 +33,7 @@ int site_stacks_add(struct site_stacks *stacks, uint32_t site, uint32_t *number)
 
 size_t site_stacks_count(const struct site_stacks *stacks);
 
-/* A view until the next site_stacks_add(). */
+/* A view until the next site_stacks_add() or site_stacks_drop(). */
 const struct profile_stack *site_stacks_get(const struct site_stacks *stacks, uint32_t number);
 
 /*
@@ -41,6 +41,12 @@ const struct profile_stack *site_stacks_get(const struct site_stacks *stacks, ui
  * site_stacks_whole(). Returns 0 or -ENOMEM.
  */
 int site_stacks_finish(struct site_stacks *stacks);
+
+/*
+ * After that: forgets the stacks from `count` on for site_stacks_get(). Copies that were made of
+ * them stay good.
+ */
+void site_stacks_drop(struct site_stacks *stacks, uint32_t count);
 
 /* All frames of a stack; see profile_stack_frames(). */
 const struct profile_frame *const *site_stacks_whole(struct site_stacks *stacks, uint32_t number);

@@ -82,13 +82,28 @@ struct symbolizer *symbolizer_new(const struct symbolizer_options *options)
 	return symbolizer;
 }
 
-static void free_module(const struct symbol_backend *backend, struct symbolizer_module *module)
+static void close_module(const struct symbol_backend *backend, struct symbolizer_module *module)
 {
 	if (module->file)
 		backend->close(module->file);
+	module->file = NULL;
+	module->opened = false;
+}
+
+static void free_module(const struct symbol_backend *backend, struct symbolizer_module *module)
+{
+	close_module(backend, module);
 	free(module->answers);
 	free(module->build_id);
 	free(module);
+}
+
+void symbolizer_close(struct symbolizer *symbolizer)
+{
+	struct symbolizer_module *module = symbolizer->modules;
+
+	for (; module; module = module->next)
+		close_module(symbolizer->backend, module);
 }
 
 void symbolizer_free(struct symbolizer *symbolizer)

@@ -33,6 +33,9 @@ struct symbolizer *symbolizer_new(const struct symbolizer_options *options);
 /* Ends every frame, string and module that the symbolizer gave out. NULL is allowed. */
 void symbolizer_free(struct symbolizer *symbolizer);
 
+/* Closes all files for now, and with them frees most memory; a question opens its file again. */
+void symbolizer_close(struct symbolizer *symbolizer);
+
 /*
  * Makes a module known; the file is not touched yet. `path` is as recorded (the vdso's names are
  * understood), `build_id` may be NULL with 0 bytes when none was recorded: then whatever lies at

@@ -78,8 +78,8 @@ START_TEST(fixtures)
 	struct symbolizer_module *module =
 	    symbolizer_add_module(symbolizer, variant->path, NULL, 0);
 	FILE *program = popen(variant->path, "r");
+	int files = symbols_open_files(), lines = 0;
 	char line[1024];
-	int lines = 0;
 
 	ck_assert_ptr_nonnull(program);
 	while (fgets(line, sizeof(line), program)) {
@@ -100,6 +100,10 @@ START_TEST(fixtures)
 			check_full(variant, said + 1, frames, count);
 		else
 			check_names(variant, said + 1, frames, count);
+		/* What was asked stays; what comes next opens the file again. */
+		symbolizer_close(symbolizer);
+		ck_assert_ptr_eq(symbols_one(symbolizer, module, address), frames[0]);
+		ck_assert_int_eq(symbols_open_files(), files);
 		lines++;
 	}
 	ck_assert_int_eq(pclose(program), 0);
