@@ -27,9 +27,14 @@ static void descend(int depth);
 		sum += (unsigned char)pad[0];                                                      \
 	}
 
-/* clang-format off */
-STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7)
-/* clang-format on */
+STEP(0)
+STEP(1)
+STEP(2)
+STEP(3)
+STEP(4)
+STEP(5)
+STEP(6)
+STEP(7)
 
 static void (*const steps[])(int) = {step0, step1, step2, step3, step4, step5, step6, step7};
 
