@@ -2,7 +2,7 @@
  * The default backend: the thread's memo for stacks it has seen, rules for fresh frames.
  *
  * Most events find their whole stack in one chain of the memo. Otherwise a path of known and fresh
- * pieces is walked, ids are found from the outermost piece inward, and what was fresh is kept.
+ * pieces is walked; unwind_settle.c finds its id and keeps what was fresh.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -227,88 +227,6 @@ static uint32_t general_outer(struct unwind_state *state, struct unwind_counts *
 	return node;
 }
 
-/* Where a stack that is too deep may be cut: before a frame of a piece. */
-struct cut {
-	uint64_t rank; /* of the best frame so far */
-	unsigned skip; /* frames yet that must stay */
-	unsigned piece;
-	unsigned fresh;	     /* the frame, when the piece is of fresh ones; else */
-	memo_position inner; /* the frame inside it, 0: it is the piece's first */
-};
-
-/* Whether the next frame, whose sp is given, is the best so far. */
-static bool cut_here(struct cut *cut, uintptr_t sp)
-{
-	uint64_t rank = (sp >> 3) * 0x9e3779b97f4a7c15U;
-
-	if (cut->skip > 0) {
-		cut->skip--;
-		return false;
-	}
-	if (rank >= cut->rank)
-		return false;
-	cut->rank = rank;
-	return true;
-}
-
-static void find_cut_of_chain(struct unwind_state *state, unsigned piece, struct cut *cut)
-{
-	memo_position position = state->walk.pieces[piece].first, inner = 0;
-
-	for (;;) {
-		const struct memo_meta *meta = memo_meta_at(&state->memo, position);
-
-		if (meta->kind == MEMO_LINK) {
-			position = meta->link;
-			continue;
-		}
-		if (meta->kind != MEMO_CHECK) {
-			if (cut_here(cut, meta->sp)) {
-				cut->piece = piece;
-				cut->inner = inner;
-			}
-			inner = position;
-		}
-		if (position++ == state->walk.pieces[piece].last)
-			return;
-	}
-}
-
-/*
- * A recursion that goes deeper than is kept would, if always cut at the same count of frames, have
- * a stack of its own with each frame more, which shares no node with the last. So the cut is made
- * before a frame that stays the same for a while: the one of the outermost quarter whose sp has the
- * least hash (the minimizers of Roberts et al., Bioinformatics 20, 2004, over frames).
- */
-static void cut_back(struct unwind_state *state)
-{
-	struct unwind_walk *walk = &state->walk;
-	struct cut cut = {.rank = UINT64_MAX, .skip = walk->max_depth - walk->max_depth / 4};
-
-	if (walk->max_depth < TRACE_CUT_DEPTH)
-		return;
-	for (unsigned i = 0; i < walk->piece_count; i++) {
-		if (walk->pieces[i].first) {
-			find_cut_of_chain(state, i, &cut);
-			continue;
-		}
-		for (unsigned j = walk->pieces[i].from; j < walk->pieces[i].to; j++) {
-			if (!cut_here(&cut, state->fresh[j].frame.sp))
-				continue;
-			cut.piece = i;
-			cut.fresh = j;
-		}
-	}
-	if (walk->pieces[cut.piece].first)
-		walk->pieces[cut.piece].last = cut.inner;
-	else
-		walk->pieces[cut.piece].cut = cut.fresh;
-	/* Nothing of the piece may be left. */
-	walk->piece_count = cut.piece + 1;
-	if (walk->pieces[cut.piece].first ? !cut.inner : cut.fresh == walk->pieces[cut.piece].from)
-		walk->piece_count--;
-}
-
 /* Walks outward from state->walk.frame until the end, making pieces. */
 static void walk_out(struct unwind_state *state, bool use_memo, struct unwind_counts *counts)
 {
@@ -325,7 +243,7 @@ static void walk_out(struct unwind_state *state, bool use_memo, struct unwind_co
 		if (walk->depth == walk->max_depth) {
 			counts->truncated++;
 			walk->outer = TRACE_NODE_CUT;
-			cut_back(state);
+			unwind_cut_back(state);
 			return;
 		}
 		if (use_memo && walk->piece_count < UNWIND_PIECES_MAX - 1)
@@ -347,117 +265,6 @@ static void walk_out(struct unwind_state *state, bool use_memo, struct unwind_co
 		if (result != UNWIND_STEP_CALLER)
 			return;
 	}
-}
-
-/* Ids of fresh frames, outermost first; the innermost's, 0: no room for a node. */
-static uint32_t fresh_node(struct unwind_state *state, const struct unwind_piece *piece,
-			   uint32_t outer)
-{
-	for (unsigned i = piece->cut; i-- > piece->from;) {
-		outer = stacks_node(outer, state->fresh[i].frame.pc);
-		state->fresh[i].node = outer;
-		if (!outer)
-			return 0;
-	}
-	return outer;
-}
-
-#define RUN_ENTRY                                                                                  \
-	0x80000000U /* of a collected position: the first frame of its run in the chain            \
-		     */
-
-/*
- * Collects the frames of a chain up to `last` (0: to its end) in state->positions, or only those
- * inside a later run for which the join with *outer is known; *outer is then that join's id.
- */
-static unsigned collect(struct unwind_state *state, memo_position position, memo_position last,
-			uint32_t *outer)
-{
-	uint32_t entry = RUN_ENTRY;
-	unsigned count = 0;
-
-	while (count < UNWIND_DEPTH_MAX) {
-		const struct memo_meta *meta = memo_meta_at(&state->memo, position);
-		uint32_t node = 0;
-
-		if (meta->kind == MEMO_LINK) {
-			position = meta->link;
-			entry = RUN_ENTRY;
-			if (last)
-				node = memo_join_find(&state->memo, position, last, *outer);
-			if (node) {
-				*outer = node;
-				break;
-			}
-			continue;
-		}
-		if (meta->kind != MEMO_CHECK) {
-			state->positions[count++] = position | entry;
-			entry = 0;
-		}
-		if (position == last || meta->kind == MEMO_END)
-			break;
-		position++;
-	}
-	return count;
-}
-
-/* Interns a chain's frames up to `last`, keeping joins; `last` 0: all, keeping ids. */
-static uint32_t intern_chain(struct unwind_state *state, memo_position first, memo_position last,
-			     uint32_t outer)
-{
-	struct memo *memo = &state->memo;
-	uint32_t node = outer;
-	unsigned count = collect(state, first, last, &node);
-
-	while (count-- > 0) {
-		memo_position position = state->positions[count] & ~RUN_ENTRY;
-
-		node = stacks_node(node, memo_check_at(memo, position)->value);
-		if (!node)
-			return 0;
-		if (!last)
-			memo_meta_at(memo, position)->node = node;
-		else if (state->positions[count] & RUN_ENTRY)
-			memo_join_keep(memo, position, last, outer, node);
-	}
-	return node;
-}
-
-static uint32_t chain_node(struct unwind_state *state, const struct unwind_piece *piece,
-			   uint32_t outer)
-{
-	struct memo *memo = &state->memo;
-	uint32_t node;
-
-	if (piece->complete) {
-		node = memo_meta_at(memo, piece->first)->node;
-		return node ? node : intern_chain(state, piece->first, 0, 0);
-	}
-	node = memo_join_find(memo, piece->first, piece->last, outer);
-	return node ? node : intern_chain(state, piece->first, piece->last, outer);
-}
-
-/* The id of the path walked, from the outermost piece inward; keeps what was fresh. */
-static uint32_t settle(struct unwind_state *state)
-{
-	struct unwind_walk *walk = &state->walk;
-	uint32_t node = walk->outer;
-
-	for (unsigned i = walk->piece_count; i-- > 0;) {
-		const struct unwind_piece *piece = &walk->pieces[i];
-		uint32_t outer = node;
-
-		node = piece->first ? chain_node(state, piece, outer)
-				    : fresh_node(state, piece, outer);
-		if (!node)
-			return outer; /* no room for nodes any more */
-	}
-	for (unsigned i = walk->piece_count; i-- > 0;)
-		if (!walk->pieces[i].first)
-			unwind_keep(state, &walk->pieces[i],
-				    i + 1 < walk->piece_count ? &walk->pieces[i + 1] : NULL);
-	return node;
 }
 
 static void begin(struct unwind_state *state, const struct unwind_origin *origin,
@@ -494,7 +301,7 @@ static uint32_t walk_afresh(struct unwind_state *state, const struct unwind_orig
 
 	begin(state, origin, max_depth);
 	walk_out(state, false, &uncounted);
-	return settle(state);
+	return unwind_settle(state);
 }
 
 __attribute__((noinline)) static uint32_t walk(struct unwind_state *state,
@@ -505,7 +312,7 @@ __attribute__((noinline)) static uint32_t walk(struct unwind_state *state,
 
 	begin(state, origin, max_depth);
 	walk_out(state, true, counts);
-	node = settle(state);
+	node = unwind_settle(state);
 	if (rewalk_due(state))
 		node = walk_afresh(state, origin, max_depth);
 	if (state->walk.top != state->bounds.own.high)

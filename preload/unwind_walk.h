@@ -1,6 +1,7 @@
 /*
- * What a thread's walk is made of, for unwind_memo.c, which walks, and unwind_keep.c, which puts
- * what was walked into the memo.
+ * What a thread's walk is made of, for unwind_memo.c, which walks, unwind_cut.c, for stacks that
+ * are too deep, unwind_settle.c, which finds the id, and unwind_keep.c, which puts what was walked
+ * into the memo.
  *
  * A walk is a path of pieces, innermost first. A piece is either fresh frames, stepped by their
  * rules, or part of a chain of the memo whose checks held.
@@ -59,6 +60,12 @@ struct unwind_state {
 	};
 	struct unwind_fresh fresh[UNWIND_DEPTH_MAX];
 };
+
+/* Takes frames off a walk that reached its depth limit, so that neighbours are cut alike. */
+void unwind_cut_back(struct unwind_state *state);
+
+/* The id of the path walked; keeps what was fresh. */
+uint32_t unwind_settle(struct unwind_state *state);
 
 /* Puts a piece of fresh frames into the memo; `outer` is the next piece of the path, or NULL. */
 void unwind_keep(struct unwind_state *state, const struct unwind_piece *piece,
