@@ -33,7 +33,7 @@ foreach(module bootstrap ring rule encode sole trace_file stacks record)
 	add_executable(${name} unit/test_preload_${module}.c unit/preload_view.c)
 	set_target_properties(${name} PROPERTIES
 		RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-	target_link_libraries(${name} PRIVATE preload_tsan analyzer PkgConfig::CHECK ${TEST_SUPPORT})
+	target_link_libraries(${name} PRIVATE test_check preload_tsan analyzer)
 	add_test(NAME unit.${name} COMMAND ${name})
 	set_tests_properties(unit.${name} PROPERTIES TIMEOUT 300
 		ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1 exitcode=66")

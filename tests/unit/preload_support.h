@@ -1,13 +1,11 @@
 /*
- * What tests of the recorder's modules share: a folder of their own, a trace file in it, and a
- * reader of it made of include/memprof/trace.h alone. Fails the test on all it cannot do.
+ * What tests of the recorder's modules share besides check_support.h: a trace file, and a reader of
+ * it made of include/memprof/trace.h alone. Fails the test on all it cannot do.
  */
 #ifndef PRELOAD_SUPPORT_H
 #define PRELOAD_SUPPORT_H
 
-#include <check.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,32 +16,11 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "check_support.h"
 #include "clock.h"
 #include "trace_file.h"
 
 #define SUPPORT __attribute__((unused)) static
-
-static char support_folder[PATH_MAX];
-
-/* A new empty folder, which becomes the working directory. */
-SUPPORT void support_enter(void)
-{
-	const char *parent = getenv("TMPDIR");
-
-	snprintf(support_folder, sizeof(support_folder), "%s/memprof-test-XXXXXX",
-		 parent ? parent : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(support_folder));
-	ck_assert_int_eq(chdir(support_folder), 0);
-}
-
-SUPPORT void support_leave(void)
-{
-	char command[PATH_MAX + 32];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", support_folder);
-	ck_assert_int_eq(chdir("/"), 0);
-	ck_assert_int_eq(system(command), 0);
-}
 
 SUPPORT struct trace_header support_header(void)
 {
@@ -63,33 +40,6 @@ SUPPORT void support_create(void)
 
 	clock_init();
 	ck_assert_int_eq(trace_file_create("t", &header), 0);
-}
-
-/* A whole file; the caller frees it. */
-SUPPORT uint8_t *support_read(const char *path, size_t *bytes)
-{
-	int fd = open(path, O_RDONLY);
-	struct stat status;
-	uint8_t *content;
-
-	ck_assert_msg(fd >= 0, "%s cannot be opened", path);
-	ck_assert_int_eq(fstat(fd, &status), 0);
-	*bytes = (size_t)status.st_size;
-	content = malloc(*bytes + 1);
-	ck_assert_ptr_nonnull(content);
-	ck_assert_int_eq(pread(fd, content, *bytes, 0), status.st_size);
-	content[*bytes] = 0;
-	close(fd);
-	return content;
-}
-
-SUPPORT void support_write(const char *path, const void *content, size_t bytes)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, content, bytes), (ssize_t)bytes);
-	close(fd);
 }
 
 struct support_segment {
@@ -179,61 +129,6 @@ SUPPORT const struct support_segment *support_nth(const struct support_trace *tr
 SUPPORT const struct trace_header *support_trace_header(const struct support_trace *trace)
 {
 	return (const struct trace_header *)trace->bytes;
-}
-
-/* Runs `run` in `count` threads at once, each with its number. */
-struct support_thread {
-	pthread_t id;
-	pthread_barrier_t *start;
-	void (*run)(unsigned number);
-	unsigned number;
-};
-
-static inline void *support_thread_main(void *memory)
-{
-	struct support_thread *thread = memory;
-
-	pthread_barrier_wait(thread->start);
-	thread->run(thread->number);
-	return NULL;
-}
-
-SUPPORT void support_threads(unsigned count, void (*run)(unsigned number))
-{
-	struct support_thread threads[64];
-	pthread_barrier_t start;
-
-	ck_assert_uint_le(count, 64);
-	pthread_barrier_init(&start, NULL, count);
-	for (unsigned i = 0; i < count; i++) {
-		threads[i] = (struct support_thread){.start = &start, .run = run, .number = i};
-		ck_assert_int_eq(
-		    pthread_create(&threads[i].id, NULL, support_thread_main, &threads[i]), 0);
-	}
-	for (unsigned i = 0; i < count; i++)
-		pthread_join(threads[i].id, NULL);
-	pthread_barrier_destroy(&start);
-}
-
-static inline uint64_t support_random(uint64_t *state)
-{
-	/* splitmix64 (Steele et al., OOPSLA 2014): any seed is good. */
-	uint64_t z = *state += 0x9e3779b97f4a7c15U;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebU;
-	return z ^ z >> 31;
-}
-
-SUPPORT int support_run(Suite *suite)
-{
-	SRunner *runner = srunner_create(suite);
-	int failed;
-
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 #endif

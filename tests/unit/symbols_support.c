@@ -45,7 +45,10 @@ bool symbols_read_variants(void)
 	}
 	if (file)
 		fclose(file);
-	return symbols_variant_count >= 10;
+	if (symbols_variant_count >= 10)
+		return true;
+	fprintf(stderr, "fixtures are missing: build symbols_fixtures\n");
+	return false;
 }
 
 bool symbols_is_source(const char *file)

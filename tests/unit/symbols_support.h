@@ -21,7 +21,7 @@ struct symbols_variant {
 extern struct symbols_variant symbols_variants[SYMBOLS_VARIANTS_MAX];
 extern int symbols_variant_count;
 
-/* Fills the above; false when the fixtures have not been built. */
+/* Fills the above; false, which it says, when the fixtures have not been built. */
 bool symbols_read_variants(void);
 
 /* Whether a file is the source of the fixtures. */

@@ -1,6 +1,7 @@
 /* Ids to sites: duplicates say the same, damage in the nodes ends a stack and never the reader. */
 #include "callstack.h"
 
+#include "check_support.h"
 #include "trace_builder.h"
 #include "trace_reader.h"
 
@@ -255,8 +256,6 @@ int main(void)
 {
 	Suite *suite = suite_create("callstack");
 	TCase *tcase = tcase_create("callstack");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, duplicates_are_alike);
@@ -266,9 +265,5 @@ int main(void)
 	tcase_add_test(tcase, cut_stacks);
 	tcase_add_test(tcase, wide_pcs);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return support_run(suite);
 }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "check_support.h"
 #include "cli.h"
 #include "condition.h"
 #include "profile.h"
@@ -326,8 +327,6 @@ int main(void)
 {
 	Suite *suite = suite_create("cli");
 	TCase *tests = tcase_create("cli");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 	tcase_add_test(tests, test_all_kinds);
@@ -340,8 +339,5 @@ int main(void)
 	tcase_add_test(tests, test_color);
 	tcase_add_test(tests, test_color_on_a_terminal);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return support_run(suite);
 }

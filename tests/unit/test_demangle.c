@@ -1,6 +1,8 @@
 /* Demangling: names whose meaning is known, and names that were made to hurt. */
 #include "demangle.h"
 
+#include "check_support.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,8 +146,6 @@ int main(void)
 	Suite *suite = suite_create("demangle");
 	TCase *known_case = tcase_create("known");
 	TCase *hostile = tcase_create("hostile");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(known_case, known, 0, NAMES);
 	tcase_add_test(hostile, long_input);
@@ -155,8 +155,5 @@ int main(void)
 	tcase_set_timeout(hostile, 60);
 	suite_add_tcase(suite, known_case);
 	suite_add_tcase(suite, hostile);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return support_run(suite);
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "check_support.h"
 #include "escape.h"
 #include "out.h"
 
@@ -141,8 +142,6 @@ int main(void)
 {
 	Suite *suite = suite_create("escape");
 	TCase *tests = tcase_create("escape");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tests, test_table, 0, sizeof(cases) / sizeof(cases[0]));
 	tcase_add_test(tests, test_json_null);
@@ -150,8 +149,5 @@ int main(void)
 	tcase_add_test(tests, test_fit);
 	tcase_set_timeout(tests, 60);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return support_run(suite);
 }

@@ -2,6 +2,7 @@
  * Every byte of a small trace changed, one at a time and in two ways: never a crash, never more
  * than was recorded, and wherever a hash covers the byte the damage is said and all else is there.
  */
+#include "check_support.h"
 #include "profile.h"
 #include "trace_builder.h"
 
@@ -116,15 +117,9 @@ int main(void)
 {
 	Suite *suite = suite_create("flips");
 	TCase *tcase = tcase_create("flips");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, every_flip, 0, 2);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return support_run(suite);
 }

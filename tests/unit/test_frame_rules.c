@@ -1,6 +1,7 @@
 /* Plain names, and which frames are the allocator's, a wrapper's or the program's. */
 #include "frame_rules.h"
 
+#include "check_support.h"
 #include "profile.h"
 
 #include <check.h>
@@ -259,8 +260,6 @@ int main(void)
 	Suite *suite = suite_create("frame_rules");
 	TCase *plain = tcase_create("plain");
 	TCase *rules = tcase_create("rules");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(plain, plain_known, 0, NAMES);
 	tcase_add_test(plain, plain_small_room);
@@ -271,8 +270,5 @@ int main(void)
 	tcase_add_test(rules, noted_role);
 	suite_add_tcase(suite, plain);
 	suite_add_tcase(suite, rules);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return support_run(suite);
 }

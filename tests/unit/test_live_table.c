@@ -3,18 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_support.h"
 #include "live_table.h"
 
 #define ADDRESSES 6000
 #define STEPS	  100000
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
 
 /* Neighbours, whole lines, odd addresses, far ones, the very first and last. */
 static uint64_t nth_address(size_t n)
@@ -54,14 +47,14 @@ START_TEST(test_random)
 
 	ck_assert_int_eq(live_table_init(&table), 0);
 	for (uint32_t step = 1; step <= STEPS; step++) {
-		size_t i = next_random(&state) % ADDRESSES;
+		size_t i = support_random(&state) % ADDRESSES;
 		struct live_place place = live_table_place(&table, nth_address(i));
 		struct live_block *block = live_table_block(&table, &place);
 
 		ck_assert_int_eq(block != NULL, expected[i] != 0);
 		live_table_prefetch(&table, nth_address(i));
 		/* Fuller for a while, then emptier, and so on. */
-		if (block != NULL && next_random(&state) % 8 < (step >> 13) % 8) {
+		if (block != NULL && support_random(&state) % 8 < (step >> 13) % 8) {
 			ck_assert_uint_eq(block->origin, expected[i]);
 			live_table_remove(&table, &place, block);
 			expected[i] = 0;
@@ -113,15 +106,10 @@ int main(void)
 {
 	Suite *suite = suite_create("live_table");
 	TCase *tcase = tcase_create("live_table");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_loop_test(tcase, test_random, 0, 4);
 	tcase_add_test(tcase, test_no_wear);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return support_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "check_support.h"
 #include "out.h"
 
 static struct out *memory(void)
@@ -210,8 +211,6 @@ int main(void)
 {
 	Suite *suite = suite_create("out");
 	TCase *tests = tcase_create("out");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tests, test_memory_grows);
 	tcase_add_test(tests, test_printf_longer_than_its_buffer);
@@ -225,8 +224,5 @@ int main(void)
 	tcase_add_test(tests, test_seconds);
 	tcase_add_test(tests, test_percent);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return support_run(suite);
 }

@@ -2,6 +2,7 @@
  * The whole analysis against a model: traces of known content, some of them random, and a naive
  * reckoning of the same events that shares no code with the analyzer.
  */
+#include "check_support.h"
 #include "profile.h"
 #include "trace_builder.h"
 
@@ -823,8 +824,6 @@ int main(void)
 {
 	Suite *suite = suite_create("profile");
 	TCase *tcase = tcase_create("profile");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, nothing_recorded);
@@ -845,9 +844,5 @@ int main(void)
 	tcase_add_loop_test(tcase, verdicts, 0, 2);
 	tcase_add_test(tcase, resident_memory);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return support_run(suite);
 }

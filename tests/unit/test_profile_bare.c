@@ -1,5 +1,6 @@
 #include "profile_bare.h"
 
+#include "check_support.h"
 #include "profile.h"
 
 #include <check.h>
@@ -94,16 +95,10 @@ int main(void)
 {
 	Suite *suite = suite_create("profile_bare");
 	TCase *tcase = tcase_create("profile_bare");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, paths);
 	tcase_add_test(tcase, functions);
 	tcase_add_test(tcase, process);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return support_run(suite);
 }

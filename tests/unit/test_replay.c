@@ -2,6 +2,7 @@
 #include "replay.h"
 
 #include "callstack.h"
+#include "check_support.h"
 #include "trace_builder.h"
 #include "trace_reader.h"
 
@@ -213,8 +214,6 @@ int main(void)
 {
 	Suite *suite = suite_create("replay");
 	TCase *tcase = tcase_create("replay");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, releases_go_first);
@@ -224,9 +223,5 @@ int main(void)
 	tcase_add_test(tcase, boundaries_part_the_changes);
 	tcase_add_test(tcase, absurd_ticks);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return support_run(suite);
 }

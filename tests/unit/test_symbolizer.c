@@ -4,6 +4,7 @@
  */
 #include "symbolizer.h"
 
+#include "check_support.h"
 #include "frame_rules.h"
 #include "profile.h"
 #include "symbols_support.h"
@@ -223,19 +224,12 @@ int main(void)
 {
 	Suite *suite = suite_create("symbolizer");
 	TCase *programs = tcase_create("programs");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	if (!symbols_read_variants()) {
-		fprintf(stderr, "test_symbolizer: fixtures are missing: build symbols_fixtures\n");
+	if (!symbols_read_variants())
 		return EXIT_FAILURE;
-	}
 	tcase_add_loop_test(programs, fixtures, 0, symbols_variant_count);
 	tcase_add_loop_test(programs, sweep, 0, 3);
 	tcase_set_timeout(programs, 60);
 	suite_add_tcase(suite, programs);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return support_run(suite);
 }

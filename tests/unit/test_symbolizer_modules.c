@@ -1,6 +1,7 @@
 /* Which file the symbolizer takes for a module, and what it says when there is none. */
 #include "symbolizer.h"
 
+#include "check_support.h"
 #include "profile.h"
 #include "symbols_support.h"
 #include "trace_builder.h"
@@ -411,14 +412,9 @@ int main(void)
 {
 	Suite *suite = suite_create("symbolizer_modules");
 	TCase *modules = tcase_create("modules");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	if (!symbols_read_variants()) {
-		fprintf(stderr,
-			"test_symbolizer_modules: fixtures are missing: build symbols_fixtures\n");
+	if (!symbols_read_variants())
 		return EXIT_FAILURE;
-	}
 	tcase_add_test(modules, build_ids);
 	tcase_add_test(modules, no_such_module);
 	tcase_add_test(modules, sysroot);
@@ -433,8 +429,5 @@ int main(void)
 	tcase_add_test(modules, debuginfod);
 	tcase_set_timeout(modules, 60);
 	suite_add_tcase(suite, modules);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return support_run(suite);
 }

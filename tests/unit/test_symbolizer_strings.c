@@ -1,6 +1,8 @@
 /* The pool of strings: each once, demangled and cleaned once. */
 #include "symbolizer_strings.h"
 
+#include "check_support.h"
+
 #include <check.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -118,8 +120,6 @@ int main(void)
 {
 	Suite *suite = suite_create("symbolizer_strings");
 	TCase *pool = tcase_create("pool");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(pool, setup, teardown);
 	tcase_add_test(pool, kept_once);
@@ -127,8 +127,5 @@ int main(void)
 	tcase_add_test(pool, demangled);
 	tcase_add_test(pool, paths);
 	suite_add_tcase(suite, pool);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return support_run(suite);
 }

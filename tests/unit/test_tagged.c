@@ -2,6 +2,7 @@
  * Pointers whose top byte is a tag (aarch64's TBI and MTE, x86's LAM and UAI) are addresses like
  * others: all 64 bits count, in rings, in columns and in the table of live blocks.
  */
+#include "check_support.h"
 #include "profile.h"
 #include "trace_builder.h"
 
@@ -67,14 +68,8 @@ int main(void)
 {
 	Suite *suite = suite_create("tagged");
 	TCase *tcase = tcase_create("tagged");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, tags_count, 0, 3);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return support_run(suite);
 }

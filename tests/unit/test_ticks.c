@@ -1,6 +1,8 @@
 /* Axis ticks: known axes, and properties over thousands of random ones. */
 #include "ticks.h"
 
+#include "check_support.h"
+
 #include <check.h>
 #include <math.h>
 #include <stdio.h>
@@ -140,8 +142,6 @@ int main(void)
 	Suite *suite = suite_create("ticks");
 	TCase *known = tcase_create("known");
 	TCase *properties = tcase_create("properties");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(known, bytes_known, 0, 7);
 	tcase_add_loop_test(known, seconds_known, 0, 11);
@@ -149,8 +149,5 @@ int main(void)
 	tcase_add_test(properties, seconds_properties);
 	suite_add_tcase(suite, known);
 	suite_add_tcase(suite, properties);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return support_run(suite);
 }

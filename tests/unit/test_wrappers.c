@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check_support.h"
 #include "profile.h"
 #include "wrappers.h"
 
@@ -96,15 +97,10 @@ int main(void)
 {
 	Suite *suite = suite_create("wrappers");
 	TCase *tests = tcase_create("wrappers");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tests, test_table, 0, sizeof(cases) / sizeof(cases[0]));
 	tcase_add_test(tests, test_matters);
 	tcase_add_test(tests, test_bounds);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return support_run(suite);
 }

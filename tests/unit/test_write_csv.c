@@ -1,4 +1,5 @@
 /* The table: its header, the order of its rows, and the peak, which is always one of them. */
+#include "check_support.h"
 #include "out.h"
 #include "profile.h"
 #include "writer.h"
@@ -153,8 +154,6 @@ int main(void)
 {
 	Suite *suite = suite_create("write_csv");
 	TCase *rows = tcase_create("rows");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(rows, peak_between_points);
 	tcase_add_test(rows, peak_at_a_point);
@@ -164,8 +163,5 @@ int main(void)
 	tcase_add_test(rows, options_are_kept);
 	tcase_add_loop_test(rows, maximum_is_the_peak, 0, 20);
 	suite_add_tcase(suite, rows);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return support_run(suite);
 }

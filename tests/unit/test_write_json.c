@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check_support.h"
 #include "sample_profile.h"
 
 static struct profile_site sites[SAMPLE_SITES];
@@ -275,8 +276,6 @@ int main(void)
 {
 	Suite *suite = suite_create("write_json");
 	TCase *tests = tcase_create("json and folded");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tests, setup, NULL);
 	tcase_add_test(tests, test_exact);
@@ -290,8 +289,5 @@ int main(void)
 	tcase_add_test(tests, test_folded_hostile);
 	tcase_set_timeout(tests, 60);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return support_run(suite);
 }

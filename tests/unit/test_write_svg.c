@@ -4,6 +4,7 @@
  *
  * With MEMPROF_TEST_SVG=FOLDER the pictures are left there, to be looked at.
  */
+#include "check_support.h"
 #include "out.h"
 #include "profile.h"
 #include "profile_top.h"
@@ -662,8 +663,6 @@ int main(void)
 {
 	Suite *suite = suite_create("write_svg");
 	TCase *pictures = tcase_create("pictures");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(pictures, 60);
 	tcase_add_loop_test(pictures, every_run, 0, RUNS);
@@ -676,8 +675,5 @@ int main(void)
 	tcase_add_test(pictures, small_and_zoomed);
 	tcase_add_test(pictures, absurd_values);
 	suite_add_tcase(suite, pictures);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return support_run(suite);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check_support.h"
 #include "escape.h"
 #include "sample_profile.h"
 #include "text.h"
@@ -522,8 +523,6 @@ int main(void)
 {
 	Suite *suite = suite_create("write_text");
 	TCase *tests = tcase_create("text");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tests, setup, NULL);
 	tcase_add_test(tests, test_exact);
@@ -545,8 +544,5 @@ int main(void)
 	tcase_add_test(tests, test_hostile_and_long);
 	tcase_add_loop_test(tests, test_names, 0, sizeof(names) / sizeof(names[0]));
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return support_run(suite);
 }
