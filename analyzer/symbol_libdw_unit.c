@@ -1,7 +1,9 @@
 /*
- * The first question walks the unit's tree once and keeps its functions by address; the first
- * question about a function walks that function's tree and keeps what is inlined there. The line
- * table is libdw's, which keeps it too.
+ * The first question walks the unit's tree and keeps its functions by address; not what is inside
+ * of functions, which is most of the tree and seldom has others (nested ones, methods of local
+ * classes): that is walked for an address that is in none. The first question about a function
+ * walks that function's tree and keeps what is inlined there. The line table is libdw's, which
+ * keeps it too.
  *
  * Rules: DWARF 5 sections 2.17 (ranges), 3.3.8 (inlined subroutines), 6.2 (lines).
  */
@@ -35,11 +37,14 @@ struct function {
 	struct symbol_ranges ranges; /* of `inlined` */
 };
 
+enum walked { WALKED_NOT, WALKED_FUNCTIONS, WALKED_ALL };
+
 struct libdw_unit {
 	Dwarf_Die die;
 	struct libdw_scopes *scopes;
 	const char *directory; /* DW_AT_comp_dir; libdw's */
-	bool walked;
+	enum walked walked;
+	bool has_code;
 	bool is_c;
 	struct function *functions;
 	size_t count;
@@ -58,16 +63,23 @@ struct libdw_unit *libdw_unit_new(const Dwarf_Die *die, struct libdw_scopes *sco
 	return unit;
 }
 
-void libdw_unit_free(struct libdw_unit *unit)
+static void clear(struct libdw_unit *unit)
 {
-	if (!unit)
-		return;
 	for (size_t i = 0; i < unit->count; i++) {
 		free(unit->functions[i].inlined);
 		symbol_ranges_fini(&unit->functions[i].ranges);
 	}
 	free(unit->functions);
 	symbol_ranges_fini(&unit->ranges);
+	unit->functions = NULL;
+	unit->count = unit->room = 0;
+}
+
+void libdw_unit_free(struct libdw_unit *unit)
+{
+	if (!unit)
+		return;
+	clear(unit);
 	free(unit);
 }
 
@@ -153,8 +165,12 @@ static bool walk_unit(struct libdw_unit *unit, Dwarf_Die *parent, int depth)
 	do {
 		int tag = dwarf_tag(&die);
 
-		if (tag == DW_TAG_subprogram && !add_function(unit, &die))
-			return false;
+		if (tag == DW_TAG_subprogram) {
+			if (!add_function(unit, &die))
+				return false;
+			if (unit->walked != WALKED_ALL)
+				continue;
+		}
 		if (dwarf_haschildren(&die) > 0 && !no_code_below(tag) &&
 		    !walk_unit(unit, &die, depth + 1))
 			return false;
@@ -162,22 +178,67 @@ static bool walk_unit(struct libdw_unit *unit, Dwarf_Die *parent, int depth)
 	return true;
 }
 
-static void walk_unit_once(struct libdw_unit *unit)
+/* Whether DIEs of such an abbreviation say where a function's code is. */
+static bool places_function(Dwarf_Abbrev *abbreviation)
+{
+	size_t count;
+
+	if (dwarf_getabbrevtag(abbreviation) != DW_TAG_subprogram ||
+	    dwarf_getattrcnt(abbreviation, &count) != 0)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		unsigned name, form;
+
+		if (dwarf_getabbrevattr(abbreviation, i, &name, &form, NULL) == 0 &&
+		    (name == DW_AT_low_pc || name == DW_AT_ranges))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether a unit may have functions with code: link-time optimisation leaves as many without as
+ * there were source files, and their abbreviations are soon looked through.
+ */
+static bool may_have_code(Dwarf_Die *unit)
+{
+	Dwarf_Off at = 0;
+
+	for (;;) {
+		size_t bytes = 0;
+		Dwarf_Abbrev *abbreviation = dwarf_getabbrev(unit, at, &bytes);
+
+		if (abbreviation == DWARF_END_ABBREV)
+			return false;
+		if (!abbreviation || bytes == 0 || places_function(abbreviation))
+			return true;
+		at += bytes;
+	}
+}
+
+/* Walks the unit if that was not done so far. */
+static void walk_unit_once(struct libdw_unit *unit, enum walked how_far)
 {
 	Dwarf_Attribute attribute;
 
-	if (unit->walked)
+	if (unit->walked >= how_far)
 		return;
-	unit->walked = true;
-	unit->directory = dwarf_formstring(dwarf_attr(&unit->die, DW_AT_comp_dir, &attribute));
-	unit->is_c = libdw_scopes_none(&unit->die);
-	walk_unit(unit, &unit->die, 0);
+	if (unit->walked == WALKED_NOT) {
+		unit->directory =
+		    dwarf_formstring(dwarf_attr(&unit->die, DW_AT_comp_dir, &attribute));
+		unit->is_c = libdw_scopes_none(&unit->die);
+		unit->has_code = may_have_code(&unit->die);
+	}
+	clear(unit);
+	unit->walked = how_far;
+	if (unit->has_code)
+		walk_unit(unit, &unit->die, 0);
 	symbol_ranges_sort(&unit->ranges);
 }
 
 bool libdw_unit_ranges(struct libdw_unit *unit, struct symbol_ranges *ranges, uint32_t value)
 {
-	walk_unit_once(unit);
+	walk_unit_once(unit, WALKED_ALL);
 	for (size_t i = 0; i < unit->ranges.count; i++) {
 		const struct symbol_range *range = &unit->ranges.list[i];
 
@@ -308,15 +369,24 @@ static bool find_line(struct libdw_unit *unit, uint64_t address, struct symbol_f
 	return frame->file != NULL;
 }
 
+static struct function *find_walked(struct libdw_unit *unit, uint64_t address)
+{
+	size_t cursor = symbol_ranges_search(&unit->ranges, address);
+	const struct symbol_range *range = symbol_ranges_next(&unit->ranges, address, &cursor);
+
+	return range ? &unit->functions[range->value] : NULL;
+}
+
 static struct function *find_function(struct libdw_unit *unit, uint64_t address)
 {
-	const struct symbol_range *range;
-	size_t cursor;
+	struct function *function;
 
-	walk_unit_once(unit);
-	cursor = symbol_ranges_search(&unit->ranges, address);
-	range = symbol_ranges_next(&unit->ranges, address, &cursor);
-	return range ? &unit->functions[range->value] : NULL;
+	walk_unit_once(unit, WALKED_FUNCTIONS);
+	function = find_walked(unit, address);
+	if (function || unit->walked == WALKED_ALL)
+		return function;
+	walk_unit_once(unit, WALKED_ALL);
+	return find_walked(unit, address);
 }
 
 size_t libdw_unit_resolve(struct libdw_unit *unit, uint64_t address, struct symbol_frame *frames,

@@ -68,6 +68,25 @@ OUTLINED void hidden()
 {
 	MARK("app::(anonymous namespace)::hidden()", 0, 0);
 }
+
+/* Debug information has the method inside of the function. */
+OUTLINED void local()
+{
+	struct Inner {
+		static INLINED void inlined(int line1)
+		{
+			MARK("~inlined|~(anonymous namespace)::local()::Inner::", line1, 0);
+		}
+		static OUTLINED void method()
+		{
+			inlined(__LINE__);
+			asm volatile("" ::: "memory");
+		}
+	};
+
+	Inner::method();
+	asm volatile("" ::: "memory");
+}
 } // namespace
 
 template <class F> static INLINED void apply(F f, int)
@@ -120,6 +139,7 @@ int main()
 	app::fill(3);
 	app::outer(1);
 	app::hidden();
+	app::local();
 	app::lambdas(1);
 	shelf.keep(2);
 	{
