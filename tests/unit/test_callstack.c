@@ -1,6 +1,7 @@
 /* Ids to sites: duplicates say the same, damage in the nodes ends a stack and never the reader. */
 #include "callstack.h"
 
+#include "check_load.h"
 #include "check_support.h"
 #include "trace_builder.h"
 #include "trace_reader.h"
@@ -8,21 +9,6 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct trace_reader *open_builder(struct trace_builder *builder)
-{
-	struct trace_reader *reader;
-	struct trace_image image;
-	const uint8_t *bytes;
-	char error[200];
-	size_t count;
-
-	bytes = trace_builder_finish(builder, &count);
-	trace_image_open(&image, bytes, count);
-	ck_assert_int_eq(trace_reader_open(image.path, &reader, error, sizeof(error)), 0);
-	trace_image_close(&image);
-	return reader;
-}
 
 static uint32_t site_of(struct callstack_table *table, uint32_t id)
 {
@@ -43,7 +29,7 @@ START_TEST(duplicates_are_alike)
 	uint32_t b = trace_builder_node(builder, a, 0x550000002000);
 	uint32_t b2 = trace_builder_node(builder, a2, 0x550000002000);
 	uint32_t later = trace_builder_node_at(builder, a, 0x550000002000, 3);
-	struct trace_reader *reader = open_builder(builder);
+	struct trace_reader *reader = load_reader(builder);
 	struct callstack_table table;
 	struct callstack_pc pcs[2];
 	uint32_t codes[2], codes2[2];
@@ -71,7 +57,6 @@ START_TEST(duplicates_are_alike)
 	ck_assert_uint_eq(table.unresolved, 0);
 	callstack_fini(&table);
 	trace_reader_free(reader);
-	trace_builder_free(builder);
 }
 END_TEST
 
@@ -91,7 +76,7 @@ START_TEST(many_nodes)
 		of[i] = 0x400001 + (uint64_t)(rand() % 50);
 		ids[i] = trace_builder_node(builder, i == 0 ? 0 : ids[parents[i]], of[i]);
 	}
-	reader = open_builder(builder);
+	reader = load_reader(builder);
 	ck_assert_uint_ge(reader->nodes.count, 3);
 	ck_assert_int_eq(callstack_init(&table, reader), 0);
 	for (int i = NODES - 1; i >= 0; i--) {
@@ -112,7 +97,6 @@ START_TEST(many_nodes)
 	ck_assert_uint_eq(table.code_count, 50);
 	callstack_fini(&table);
 	trace_reader_free(reader);
-	trace_builder_free(builder);
 }
 END_TEST
 
@@ -124,7 +108,7 @@ START_TEST(cycles_and_holes)
 	uint32_t b = trace_builder_node(builder, 8, 0x1002);
 	uint32_t self = trace_builder_node(builder, 10, 0x1003);
 	uint32_t outside = trace_builder_node(builder, 5000000, 0x1004);
-	struct trace_reader *reader = open_builder(builder);
+	struct trace_reader *reader = load_reader(builder);
 	struct callstack_table table;
 
 	ck_assert_uint_eq(a, 8);
@@ -141,7 +125,6 @@ START_TEST(cycles_and_holes)
 	ck_assert_uint_ge(table.unresolved, 5);
 	callstack_fini(&table);
 	trace_reader_free(reader);
-	trace_builder_free(builder);
 }
 END_TEST
 
@@ -156,7 +139,7 @@ START_TEST(long_chain)
 
 	for (uint32_t i = 0; i < NODES; i++)
 		ids[i + 1] = trace_builder_node(builder, ids[i], 0x400001 + i);
-	reader = open_builder(builder);
+	reader = load_reader(builder);
 	ck_assert_int_eq(callstack_init(&table, reader), 0);
 	for (int i = 1; i <= NODES; i += 7) {
 		uint32_t site = site_of(&table, ids[i]);
@@ -171,7 +154,6 @@ START_TEST(long_chain)
 	}
 	callstack_fini(&table);
 	trace_reader_free(reader);
-	trace_builder_free(builder);
 }
 END_TEST
 
@@ -191,7 +173,7 @@ START_TEST(cut_stacks)
 	uint32_t inner = trace_builder_node(builder, cut, 0x1002);
 	uint32_t innermost = trace_builder_node(builder, inner, 0x1003);
 	uint32_t whole_inner = trace_builder_node(builder, whole, 0x1002);
-	struct trace_reader *reader = open_builder(builder);
+	struct trace_reader *reader = load_reader(builder);
 	struct callstack_table table;
 
 	ck_assert_int_eq(callstack_init(&table, reader), 0);
@@ -208,7 +190,6 @@ START_TEST(cut_stacks)
 	ck_assert_uint_eq(table.unresolved, 0);
 	callstack_fini(&table);
 	trace_reader_free(reader);
-	trace_builder_free(builder);
 }
 END_TEST
 
@@ -238,7 +219,7 @@ START_TEST(wide_pcs)
 		word |= TRACE_NODE(0, TRACE_REGION_WIDE, 0);
 		memcpy(image + at, &word, sizeof(word));
 	}
-	reader = open_builder(builder);
+	reader = load_reader(builder);
 	ck_assert_int_eq(callstack_init(&table, reader), 0);
 	callstack_pcs(&table, site_of(&table, known), &pc);
 	ck_assert_uint_eq(pc.pc, 0xffff000012345678);
@@ -248,7 +229,6 @@ START_TEST(wide_pcs)
 	ck_assert_uint_eq(table.unresolved, 1);
 	callstack_fini(&table);
 	trace_reader_free(reader);
-	trace_builder_free(builder);
 }
 END_TEST
 

@@ -2,6 +2,7 @@
  * The whole analysis against a model: traces of known content, some of them random, and a naive
  * reckoning of the same events that shares no code with the analyzer.
  */
+#include "check_load.h"
 #include "check_support.h"
 #include "profile.h"
 #include "trace_builder.h"
@@ -13,23 +14,6 @@
 #include <unistd.h>
 
 static const struct profile_options plain = {.points = 0};
-
-static struct profile *load(struct trace_builder *builder, const struct profile_options *options)
-{
-	struct profile *profile = NULL;
-	struct trace_image image;
-	const uint8_t *bytes;
-	char error[256] = "";
-	size_t count;
-
-	bytes = trace_builder_finish(builder, &count);
-	trace_image_open(&image, bytes, count);
-	ck_assert_msg(profile_load(image.path, options, &profile, error, sizeof(error)) == 0, "%s",
-		      error);
-	trace_image_close(&image);
-	trace_builder_free(builder);
-	return profile;
-}
 
 static void assert_sound(const struct profile *profile)
 {
@@ -86,7 +70,7 @@ static void assert_sums(const struct profile *profile)
 
 START_TEST(nothing_recorded)
 {
-	struct profile *profile = load(trace_builder_new(), &plain);
+	struct profile *profile = load_profile(trace_builder_new(), &plain);
 
 	assert_sound(profile);
 	assert_sums(profile);
@@ -110,7 +94,7 @@ START_TEST(process_is_told)
 	trace_builder_header(builder)->pid = 77;
 	trace_builder_header(builder)->end = TRACE_END_SIGNAL;
 	trace_builder_header(builder)->end_status = 11;
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	ck_assert_uint_eq(profile->process.pid, 77);
 	ck_assert_str_eq(profile->process.exe, "/bin/app");
 	ck_assert_str_eq(profile->process.cmdline, "./app 'two words' '' 'it'\\''s'");
@@ -144,7 +128,7 @@ START_TEST(running_and_killed)
 		trace_builder_header(builder)->end = TRACE_END_NONE;
 		trace_builder_header(builder)->pid = (uint32_t)getpid();
 		trace_builder_header(builder)->process_start = own_start_time() + (uint64_t)reused;
-		profile = load(builder, &plain);
+		profile = load_profile(builder, &plain);
 		ck_assert_str_eq(profile->process.end, reused ? "killed" : "running");
 		ck_assert_int_eq(profile->process.end_status, -1);
 		profile_free(profile);
@@ -165,7 +149,7 @@ START_TEST(realloc_in_all_forms)
 	trace_builder_realloc(builder, ring, 7, 8, 0x900, 0x300, 1, stack);   /* foreign */
 	trace_builder_release(builder, ring, 9, TRACE_EVENT_REALLOC_FREE, 0x200);
 	trace_builder_failed(builder, ring, 10, TRACE_EVENT_REALLOC, 1 << 30, stack);
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	assert_sound(profile);
 	assert_sums(profile);
 	ck_assert_uint_eq(profile->totals.events, 6);
@@ -200,7 +184,7 @@ START_TEST(temporary_needs_same_thread_and_nothing_between)
 	trace_builder_acquire(builder, a, 17, TRACE_EVENT_MALLOC, 0x30, 1, 0);
 	trace_builder_release(builder, a, 18, TRACE_EVENT_FREE, 0x10); /* one between */
 	trace_builder_release(builder, a, 19, TRACE_EVENT_FREE, 0x30); /* yes */
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	assert_sound(profile);
 	ck_assert_uint_eq(profile->totals.temporary, 3);
 	ck_assert_uint_eq(profile->process.threads, 2);
@@ -233,7 +217,7 @@ START_TEST(families_are_told_apart)
 		trace_builder_acquire(builder, ring, ++tick, pairs[i].acquire, 0x40, 1, 0);
 		trace_builder_release(builder, ring, ++tick, pairs[i].release, 0x40);
 	}
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	ck_assert_uint_eq(profile->totals.mismatched_frees, 4);
 	ck_assert_uint_eq(profile->totals.frees, 9);
 	profile_free(profile);
@@ -248,7 +232,7 @@ START_TEST(a_lost_free_is_a_loss)
 
 	trace_builder_acquire(builder, ring, 1, TRACE_EVENT_MALLOC, 0x40, 7, 0);
 	trace_builder_acquire(builder, ring, 2, TRACE_EVENT_MALLOC, 0x40, 8, 0);
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	assert_sums(profile);
 	ck_assert_uint_eq(profile->totals.frees, 1);
 	ck_assert_uint_eq(profile->totals.lost_events, 1);
@@ -273,7 +257,7 @@ START_TEST(absurd_sizes_are_damage)
 	trace_builder_words(builder, ring, map, 4);
 	trace_builder_acquire(builder, ring, 5, TRACE_EVENT_MALLOC, 0xc0, UINT64_C(1) << 48, 0);
 	trace_builder_release(builder, ring, 6, TRACE_EVENT_FREE, 0xc0);
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	assert_sums(profile);
 	ck_assert_uint_eq(profile->totals.allocations, 2);
 	ck_assert_uint_eq(profile->totals.peak_bytes, UINT64_C(1) << 48);
@@ -305,7 +289,7 @@ START_TEST(maps_are_apart)
 	trace_builder_words(builder, ring, remap, 7);
 	trace_builder_flush(builder, ring, TRACE_COMPRESSION_NONE, 0, 0);
 	trace_builder_words(builder, ring, all, 3);
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	assert_sound(profile);
 	assert_sums(profile);
 	ck_assert_uint_eq(profile->totals.allocations, 0);
@@ -352,7 +336,7 @@ START_TEST(equal_looks_are_one_site)
 	trace_builder_acquire(builder, ring, 1, TRACE_EVENT_MALLOC, 0x10, 1, one);
 	trace_builder_acquire(builder, ring, 2, TRACE_EVENT_MALLOC, 0x20, 2, two);
 	trace_builder_acquire(builder, ring, 3, TRACE_EVENT_MALLOC, 0x30, 4, other);
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	assert_sound(profile);
 	assert_sums(profile);
 	ck_assert_uint_eq(profile->site_count, 1);
@@ -387,7 +371,7 @@ START_TEST(the_recorder_is_not_in_stacks)
 		node = trace_builder_node(builder, node, pcs[i]);
 	}
 	trace_builder_acquire(builder, ring, 2, TRACE_EVENT_MALLOC, 0x20, 2, node);
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	assert_sound(profile);
 	assert_sums(profile);
 	ck_assert_uint_eq(profile->site_count, 2);
@@ -420,7 +404,7 @@ START_TEST(code_belongs_to_its_epoch)
 		trace_builder_acquire(
 		    builder, ring, i + 1, TRACE_EVENT_MALLOC, 16 * (i + 1), 1ULL << i,
 		    trace_builder_node_at(builder, 0, cases[i].pc, cases[i].epoch));
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	assert_sums(profile);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (size_t s = 0; s < profile->site_count; s++) {
@@ -615,7 +599,7 @@ START_TEST(random_traces_equal_the_model)
 	for (int i = 0; i < 20000; i++)
 		scene_step(&scene);
 	scene_kill(&scene);
-	profile = load(scene.builder, &plain);
+	profile = load_profile(scene.builder, &plain);
 	assert_model(profile, &scene.model);
 	profile_free(profile);
 }
@@ -652,7 +636,7 @@ START_TEST(timeline_equals_the_model)
 	for (int i = 0; i < 5000; i++)
 		scene_step(&scene);
 	end = (double)scene.tick * 1e-9;
-	profile = load(scene.builder, &options);
+	profile = load_profile(scene.builder, &options);
 	ck_assert_uint_eq(profile->point_count, 37);
 	ck_assert_uint_eq(profile->top_count, 3);
 	ck_assert_double_eq_tol(profile->points[36].time_s, end, 1e-7);
@@ -736,7 +720,7 @@ START_TEST(a_name_is_followed_with_all_its_stacks)
 		trace_builder_release(builder, ring, i < 750 ? 4000 + i : 6000 + i,
 				      TRACE_EVENT_FREE, (i + 1) << 16);
 	trace_builder_sample(builder, ring, 8000, 1 << 20);
-	profile = load(builder, &options);
+	profile = load_profile(builder, &options);
 	assert_sums(profile);
 	ck_assert_uint_eq(profile->site_count, 1500);
 	ck_assert_uint_eq(profile->point_count, 4);
@@ -788,7 +772,7 @@ START_TEST(verdicts)
 			trace_builder_acquire(builder, ring, i * step + 50, TRACE_EVENT_MALLOC,
 					      i << 32, 64, burst);
 	}
-	profile = load(builder, &plain);
+	profile = load_profile(builder, &plain);
 	assert_sums(profile);
 	ck_assert_uint_eq(profile->site_count, 5);
 	for (size_t i = 0; i < 5; i++)
@@ -809,7 +793,7 @@ START_TEST(resident_memory)
 	trace_builder_sample(builder, ring, 310, 9000);
 	trace_builder_sample(builder, ring, 320, 6000);
 	trace_builder_acquire(builder, ring, 1000, TRACE_EVENT_MALLOC, 0x10, 100, 0);
-	profile = load(builder, &options);
+	profile = load_profile(builder, &options);
 	ck_assert_uint_eq(profile->point_count, 4);
 	ck_assert_uint_eq(profile->points[0].rss_bytes, 0);
 	ck_assert_uint_eq(profile->points[1].rss_bytes, 6000);

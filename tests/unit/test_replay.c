@@ -2,6 +2,7 @@
 #include "replay.h"
 
 #include "callstack.h"
+#include "check_load.h"
 #include "check_support.h"
 #include "trace_builder.h"
 #include "trace_reader.h"
@@ -45,16 +46,8 @@ static struct replay_figures run(struct trace_builder *builder, uint64_t step)
 	struct replay_consumer consumer = {.context = &seen, .changes = take, .boundary = pass};
 	struct replay_figures figures;
 	struct callstack_table table;
-	struct trace_reader *reader;
-	struct trace_image image;
-	const uint8_t *bytes;
-	char error[200];
-	size_t count;
+	struct trace_reader *reader = load_reader(builder);
 
-	bytes = trace_builder_finish(builder, &count);
-	trace_image_open(&image, bytes, count);
-	ck_assert_int_eq(trace_reader_open(image.path, &reader, error, sizeof(error)), 0);
-	trace_image_close(&image);
 	seen.count = 0;
 	seen.boundary_count = 0;
 	seen.step = step;
@@ -63,7 +56,6 @@ static struct replay_figures run(struct trace_builder *builder, uint64_t step)
 	ck_assert_int_eq(replay_run(reader, &table, &consumer, &figures), 0);
 	callstack_fini(&table);
 	trace_reader_free(reader);
-	trace_builder_free(builder);
 	return figures;
 }
 

@@ -1,6 +1,7 @@
 /* Which file the symbolizer takes for a module, and what it says when there is none. */
 #include "symbolizer.h"
 
+#include "check_load.h"
 #include "check_support.h"
 #include "profile.h"
 #include "symbols_support.h"
@@ -245,13 +246,9 @@ START_TEST(one_line_is_one_site)
 	struct symbolizer_module *module = symbolizer_add_module(symbolizer, program, NULL, 0);
 	struct trace_builder *builder = trace_builder_new();
 	uint32_t ring = trace_builder_ring(builder, 0, 1024);
-	struct trace_image image;
 	struct profile *profile;
 	uint64_t start, bytes, at[3];
-	char error[256] = "";
-	const uint8_t *trace;
 	uint32_t line;
-	size_t count;
 
 	ck_assert(symbols_find_section(program, ".text", &start, &bytes));
 	for (at[0] = start; symbols_one(symbolizer, module, at[0])->line == 0;)
@@ -263,10 +260,7 @@ START_TEST(one_line_is_one_site)
 	for (uint64_t i = 0; i < 3; i++)
 		trace_builder_acquire(builder, ring, i + 1, TRACE_EVENT_MALLOC, 16 + 16 * i, 1 << i,
 				      trace_builder_node(builder, 0, at[i] + 1));
-	trace = trace_builder_finish(builder, &count);
-	trace_image_open(&image, trace, count);
-	ck_assert_msg(profile_load(image.path, &options, &profile, error, sizeof(error)) == 0, "%s",
-		      error);
+	profile = load_profile(builder, &options);
 	ck_assert_uint_eq(profile->site_count, 2);
 	ck_assert_uint_eq(profile->sites[0].allocations, 2);
 	ck_assert_uint_eq(profile->sites[0].bytes, 1 + 2);
@@ -274,8 +268,6 @@ START_TEST(one_line_is_one_site)
 	ck_assert_uint_eq(profile->sites[1].bytes, 4);
 	ck_assert_uint_ne(profile->sites[1].stack.frames[0]->line, line);
 	profile_free(profile);
-	trace_image_close(&image);
-	trace_builder_free(builder);
 	symbolizer_free(symbolizer);
 }
 END_TEST

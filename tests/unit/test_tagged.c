@@ -2,6 +2,7 @@
  * Pointers whose top byte is a tag (aarch64's TBI and MTE, x86's LAM and UAI) are addresses like
  * others: all 64 bits count, in rings, in columns and in the table of live blocks.
  */
+#include "check_load.h"
 #include "check_support.h"
 #include "profile.h"
 #include "trace_builder.h"
@@ -24,11 +25,6 @@ static struct profile *load(enum trace_compression compression, bool flush)
 	struct trace_builder *builder = trace_builder_new();
 	uint32_t ring = trace_builder_ring(builder, 0, 1000);
 	uint32_t node = trace_builder_node(builder, 0, UINT64_C(0xb400000000001001));
-	struct profile *profile;
-	struct trace_image image;
-	char error[256];
-	const uint8_t *bytes;
-	size_t count;
 
 	for (uint64_t tag = 0; tag < TAGS; tag++)
 		trace_builder_acquire(builder, ring, tag + 1, TRACE_EVENT_MALLOC, tagged(tag),
@@ -37,12 +33,7 @@ static struct profile *load(enum trace_compression compression, bool flush)
 		trace_builder_release(builder, ring, 100 + tag, TRACE_EVENT_FREE, tagged(tag));
 	if (flush)
 		trace_builder_flush(builder, ring, compression, 0, 0);
-	bytes = trace_builder_finish(builder, &count);
-	trace_image_open(&image, bytes, count);
-	ck_assert_int_eq(profile_load(image.path, &options, &profile, error, sizeof(error)), 0);
-	trace_image_close(&image);
-	trace_builder_free(builder);
-	return profile;
+	return load_profile(builder, &options);
 }
 
 START_TEST(tags_count)
