@@ -7,45 +7,22 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "preload_support.h"
+#include "preload_recorder.h"
 #include "preload_view.h"
-#include "resident.h"
-#include "sole.h"
-
-static volatile uint64_t generation = 1ULL << 32 | GENERATION_BIASED;
-
-static uint32_t one_stack(void *state, const struct unwind_origin *origin, unsigned max_depth,
-			  struct unwind_counts *counts)
-{
-	(void)state;
-	(void)max_depth;
-	(void)counts;
-	return (uint32_t)origin->pc;
-}
-
-static const struct unwind_backend test_backend = {.name = "test", .stack = one_stack};
-static const struct unwind_origin somewhere = {1234, 0, 0};
 
 static void setup(void)
 {
 	support_enter();
 	support_create();
-	thread_use(&test_backend);
-	thread_init();
-	record_init(
-	    &(struct record_settings){.backend = &test_backend, .max_depth = 64, .compress = true});
-	thread_generation = &generation;
-	resident_next = UINT64_MAX;
+	recorder_start();
 }
-
-#define FRAME ((uintptr_t)__builtin_frame_address(0))
 
 static void one_event(void)
 {
 	struct thread *thread = thread_enter(FRAME);
 
 	ck_assert_ptr_nonnull(thread);
-	record_acquire(thread, TRACE_EVENT_MALLOC, (void *)0x1000, 10, 0, &somewhere);
+	record_acquire(thread, TRACE_EVENT_MALLOC, (void *)0x1000, 10, 0, &recorder_origin);
 	thread_leave();
 }
 
@@ -75,14 +52,14 @@ START_TEST(words_of_events)
 	const uint64_t *at = thread->ring.data;
 
 	errno = 99;
-	record_acquire(thread, TRACE_EVENT_POSIX_MEMALIGN, p(0x10), 20, 6, &somewhere);
+	record_acquire(thread, TRACE_EVENT_POSIX_MEMALIGN, p(0x10), 20, 6, &recorder_origin);
 	record_release(thread, TRACE_EVENT_FREE, p(0x10));
-	record_realloc(thread, TRACE_EVENT_REALLOC, p(0x20), p(0x30), 40, 5, &somewhere);
+	record_realloc(thread, TRACE_EVENT_REALLOC, p(0x20), p(0x30), 40, 5, &recorder_origin);
 	record_release_at(thread, TRACE_EVENT_REALLOC_FREE, p(0x30), 77);
-	record_failed(thread, TRACE_EVENT_CALLOC, 50, &somewhere);
-	record_map(thread, TRACE_EVENT_MMAP, p(0x1000), 4096, &somewhere);
+	record_failed(thread, TRACE_EVENT_CALLOC, 50, &recorder_origin);
+	record_map(thread, TRACE_EVENT_MMAP, p(0x1000), 4096, &recorder_origin);
 	record_unmap(thread, TRACE_EVENT_MUNMAP, p(0x1000), 4096, 78);
-	record_remap(thread, p(0x1000), 4096, p(0x9000), 8192, 6, &somewhere);
+	record_remap(thread, p(0x1000), 4096, p(0x9000), 8192, 6, &recorder_origin);
 	ck_assert_int_eq(errno, 99);
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		ck_assert_uint_eq(at[0] & 255, wanted[i].kind);
@@ -413,7 +390,7 @@ END_TEST
 static void *fork_like(void *unused)
 {
 	/* What MADV_WIPEONFORK leaves in the child. */
-	generation = GENERATION_FORKED;
+	recorder_generation = GENERATION_FORKED;
 	ck_assert_ptr_null(thread_enter(FRAME));
 	ck_assert_uint_eq(thread_tls.guard, 0);
 	return unused;

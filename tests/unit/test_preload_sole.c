@@ -10,23 +10,7 @@
 
 #include "../../analyzer/event_decode.h"
 #include "encode.h"
-#include "preload_support.h"
-#include "record.h"
-#include "resident.h"
-
-static volatile uint64_t generation = 1ULL << 32 | GENERATION_BIASED;
-
-static uint32_t one_stack(void *state, const struct unwind_origin *origin, unsigned max_depth,
-			  struct unwind_counts *counts)
-{
-	(void)state;
-	(void)max_depth;
-	(void)counts;
-	return (uint32_t)origin->pc;
-}
-
-static const struct unwind_backend test_backend = {.name = "test", .stack = one_stack};
-static const struct unwind_origin somewhere = {1234, 0, 0};
+#include "preload_recorder.h"
 
 static void setup(void)
 {
@@ -37,16 +21,9 @@ static void setup(void)
 	header.start = clock_pair();
 	header.tick_shift = clock_fine_shift();
 	ck_assert_int_eq(trace_file_create("t", &header), 0);
-	thread_use(&test_backend);
-	thread_init();
-	record_init(
-	    &(struct record_settings){.backend = &test_backend, .max_depth = 64, .compress = true});
-	thread_generation = &generation;
-	resident_next = UINT64_MAX;
+	recorder_start();
 	usleep(2000); /* a baseline for the clock's rate */
 }
-
-#define FRAME ((uintptr_t)__builtin_frame_address(0))
 
 static void release(uintptr_t address)
 {
@@ -111,7 +88,7 @@ static void *other(void *unused)
 			before = record_before(thread);
 		else
 			record_realloc(thread, TRACE_EVENT_REALLOC, (void *)0x10, (void *)0x20, 1,
-				       before, &somewhere);
+				       before, &recorder_origin);
 		thread_leave();
 		sem_post(&answered);
 	}
@@ -280,7 +257,7 @@ static void realloc_that_passes(unsigned number, uint64_t *seed)
 		usleep(support_random(seed) % 300);
 	thread_phase(FRAME);
 	record_realloc(thread, TRACE_EVENT_REALLOC, (void *)old, (void *)(UINT64_MAX - 15), 1,
-		       before, &somewhere);
+		       before, &recorder_origin);
 	thread_leave();
 }
 
