@@ -195,6 +195,18 @@ static bool is_cut(const struct callstack_table *table, uint32_t id)
 	return state & IS_SITE ? table->sites[state & ~IS_SITE].cut : (state & IS_CUT) != 0;
 }
 
+/* A node was not to be had: whether that is not known yet. Where there is no chunk it always is. */
+static bool is_news(struct callstack_chunk *chunk, size_t slot)
+{
+	bool known;
+
+	if (chunk == NULL)
+		return true;
+	known = (chunk->missing[slot / 64] >> slot % 64 & 1) != 0;
+	chunk->missing[slot / 64] |= UINT64_C(1) << slot % 64;
+	return !known;
+}
+
 /*
  * Walks from `id` outwards; ids[0..*count) get IN_WALK marks. *known is where the walk ended, *cut
  * whether the stack was cut there.
@@ -222,7 +234,7 @@ static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[CAL
 		}
 		if (chunk == NULL || chunk->words[slot] == 0 || *count >= CALLSTACK_DEPTH_MAX ||
 		    chunk->state[slot] == IN_WALK) {
-			table->unresolved++;
+			table->unresolved += is_news(chunk, slot);
 			return 0;
 		}
 		ids[(*count)++] = id;
@@ -313,13 +325,6 @@ int callstack_site(struct callstack_table *table, uint32_t id, uint32_t *site)
 	}
 	*site = *state & ~IS_SITE;
 	return 0;
-}
-
-void callstack_clear_hints(struct callstack_table *table)
-{
-	for (size_t i = 0; i < table->chunk_count; i++)
-		if (table->chunks[i] != NULL)
-			memset(table->chunks[i]->hint, 0, sizeof(table->chunks[i]->hint));
 }
 
 size_t callstack_depth(const struct callstack_table *table, uint32_t site)

@@ -30,9 +30,9 @@ struct callstack_pc {
 
 /* What is known of 8192 ids. */
 struct callstack_chunk {
-	uint32_t hint[TRACE_NODES_CHUNK_WORDS];	 /* the caller's, + 1; 0: none yet */
 	uint32_t state[TRACE_NODES_CHUNK_WORDS]; /* frames + 1, of a site its number; 0: unread */
 	uint64_t words[TRACE_NODES_CHUNK_WORDS]; /* as recorded, until read */
+	uint64_t missing[TRACE_NODES_CHUNK_WORDS / 64]; /* a bit: asked for, and not in the file */
 };
 
 struct callstack_site {
@@ -66,19 +66,6 @@ void callstack_fini(struct callstack_table *table);
 int callstack_site(struct callstack_table *table, uint32_t id, uint32_t *site);
 
 /*
- * A number that the caller keeps for a recorded id, so that it need not ask for the site of each
- * event. NULL before callstack_site() was asked for the id, and where there is no place for one.
- */
-static inline uint32_t *callstack_hint(const struct callstack_table *table, uint32_t id)
-{
-	size_t chunk = id / TRACE_NODES_CHUNK_WORDS;
-
-	if (chunk >= table->chunk_count || table->chunks[chunk] == NULL)
-		return NULL;
-	return &table->chunks[chunk]->hint[id % TRACE_NODES_CHUNK_WORDS];
-}
-
-/*
  * A site's stack as a list, for it shares its outer part with others: from table->sites[site].node
  * through callers' nodes to CALLSTACK_ROOT, CALLSTACK_DEPTH_MAX + 1 at most.
  */
@@ -97,9 +84,6 @@ static inline uint32_t callstack_code(const struct callstack_table *table, uint3
 {
 	return (uint32_t)callstack_word(table, node);
 }
-
-/* Back to none. */
-void callstack_clear_hints(struct callstack_table *table);
 
 /* Frames of the site's stack. */
 size_t callstack_depth(const struct callstack_table *table, uint32_t site);

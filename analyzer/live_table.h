@@ -1,11 +1,12 @@
 /*
- * The blocks that are live: address -> what is known of the block.
+ * The blocks that are live: address -> a number that the caller keeps for the block.
  *
  * Blocks lie close to each other, and what a program does next lies close to what it did last. So
- * this table is laid out as the heap is: a *line* stands for 64 granules of 16 bytes of addresses,
- * a bit for each tells where a block begins, and the line's blocks are kept in an array in order
- * of address. A *region* is 64 lines; regions are found by hashing. A block takes 8 bytes, with
- * what lies around it about 12, and neighbours share cache lines and pages.
+ * this table is laid out as the heap is: a *region* stands for 512 granules of 16 bytes of
+ * addresses and has an array of 4-byte entries. An entry stands for two granules, of which the
+ * lowest bit tells the one at which the block begins: most allocators hand out none of less than 32
+ * bytes with their own. Where two blocks begin within one entry's bytes, the region gets an entry
+ * for each granule. Regions are found by hashing, eight neighbours by one hash.
  *
  * An address that 16 does not divide lies in a space of its own for each remainder: the low four
  * bits count as the highest ones.
@@ -16,52 +17,33 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
-struct live_block {
-	uint32_t origin; /* the caller's */
-	uint32_t bytes;	 /* the caller's */
-};
-
-#define LIVE_LINE_GRANULES 64
-#define LIVE_REGION_LINES  64
-#define LIVE_UNIT_BLOCKS   2  /* arrays lie at multiples of this many blocks */
-#define LIVE_CLASSES	   10 /* of the arrays' lengths */
-
-struct live_line {
-	uint64_t used;	 /* granules at which a block begins */
-	uint32_t blocks; /* its array: units into the pool */
-	uint8_t room;	 /* of the array: class + 1; 0: no array */
-	uint8_t length;	 /* blocks it has room for */
-	uint8_t shrinks; /* with fewer blocks than this a shorter one will do */
-	uint8_t reserved;
-};
-
-struct live_region {
-	struct live_line lines[LIVE_REGION_LINES];
-	uint32_t live; /* blocks in it */
-};
+#define LIVE_REGION_GRANULES 512
+#define LIVE_UNIT_ENTRIES    256 /* arrays lie at multiples of this many entries */
+#define LIVE_NEIGHBOURS	     8	 /* regions whose slots are next to each other */
+#define LIVE_HASH	     UINT64_C(0x9e3779b97f4a7c15)
 
 struct live_slot {
 	uint64_t key_1; /* number of the region + 1; 0: free */
-	struct live_region *region;
+	uint32_t unit;	/* of the pool, where its entries are */
+	uint32_t shift; /* of granules to entries: 1, or 0 where each has its own */
 };
 
 struct live_table {
-	struct live_slot *slots; /* open addressing, linear probing */
+	struct live_slot *slots; /* open addressing */
 	size_t mask;
 	unsigned shift; /* 64 less the bits of the mask */
-	size_t count;
-	struct live_block *pool;
+	size_t count;	/* regions; some may have no block any more */
+	size_t limit;	/* with so many it is time to look for those */
+	uint32_t *pool;
 	size_t pool_units, pool_room;
-	uint32_t free_arrays[LIVE_CLASSES]; /* first free one of a class, units + 1; 0: none */
+	uint32_t free_arrays[2]; /* by `shift`: the first free one, units + 1; 0: none */
 };
 
-/* Where an address is, or would be. Ends with the next insertion or removal. */
+/* Where an address is, or would be; until the next insertion. */
 struct live_place {
-	struct live_slot *slot;
-	struct live_line *line; /* NULL: no block is near */
-	unsigned granule;
+	uint32_t *entry;  /* NULL: no block is near */
+	uint64_t granule; /* the lowest bit counts */
 };
 
 /* Returns 0 or -ENOMEM; live_table_fini() frees. */
@@ -69,10 +51,14 @@ int live_table_init(struct live_table *table);
 void live_table_fini(struct live_table *table);
 
 /*
- * Enters a block at `address`, where there is none. *block is where its fields go, until the next
- * insertion or removal. Returns 0 or -ENOMEM.
+ * Enters a block with a number from 1 to LIVE_NUMBER_MAX at `address`, where there is none. Returns
+ * 0 or -ENOMEM.
  */
-int live_table_insert(struct live_table *table, uint64_t address, struct live_block **block);
+#define LIVE_NUMBER_MAX (UINT32_MAX >> 1)
+int live_table_insert(struct live_table *table, uint64_t address, uint32_t number);
+
+/* The slot of a region, where another has that which is its own. NULL: no such region. */
+const struct live_slot *live_table_probe(const struct live_table *table, uint64_t key);
 
 /* Granules, with the odd addresses' spaces one after the other. */
 static inline uint64_t live_table_granule(uint64_t address)
@@ -80,142 +66,57 @@ static inline uint64_t live_table_granule(uint64_t address)
 	return address >> 4 | address << 60;
 }
 
-/* The slot of a region or the free one where it would go. */
-static inline struct live_slot *live_table_slot(const struct live_table *table, uint64_t key)
+/* The slot that a region has if no other was there first. */
+static inline size_t live_table_home(const struct live_table *table, uint64_t key)
 {
-	size_t at = key * 0x9e3779b97f4a7c15ULL >> table->shift;
-
-	while (table->slots[at].key_1 != key + 1 && table->slots[at].key_1 != 0)
-		at = (at + 1) & table->mask;
-	return &table->slots[at];
+	return (key / LIVE_NEIGHBOURS * LIVE_HASH >> table->shift) ^ key % LIVE_NEIGHBOURS;
 }
 
-static inline struct live_place live_table_place(const struct live_table *table, uint64_t address)
+static inline __attribute__((always_inline)) struct live_place
+live_table_place(const struct live_table *table, uint64_t address)
 {
-	uint64_t granule = live_table_granule(address);
-	struct live_place place = {.granule = granule % LIVE_LINE_GRANULES};
+	uint64_t granule = live_table_granule(address), key = granule / LIVE_REGION_GRANULES;
+	const struct live_slot *slot = &table->slots[live_table_home(table, key)];
 
-	granule /= LIVE_LINE_GRANULES;
-	place.slot = live_table_slot(table, granule / LIVE_REGION_LINES);
-	if (place.slot->key_1 != 0)
-		place.line = &place.slot->region->lines[granule % LIVE_REGION_LINES];
-	return place;
-}
-
-/* A table of fewer regions stays in the caches by itself. */
-#define LIVE_LARGE_REGIONS 128
-
-static inline bool live_table_large(const struct live_table *table)
-{
-	return table->count >= LIVE_LARGE_REGIONS;
-}
-
-/* For an address of which is asked soon. */
-static inline void live_table_prefetch(const struct live_table *table, uint64_t address)
-{
-	struct live_place place = live_table_place(table, address);
-
-	if (place.line != NULL)
-		__builtin_prefetch(place.line, 1);
-}
-
-/* Whether a block begins at an address. */
-static inline bool live_table_has(const struct live_table *table, uint64_t address)
-{
-	struct live_place place = live_table_place(table, address);
-
-	return place.line != NULL && (place.line->used >> place.granule & 1) != 0;
-}
-
-/* Whether the processor has the instruction that counts bits, where that is not certain. */
-extern bool live_table_popcnt;
-
-static inline unsigned live_table_ones(uint64_t bits)
-{
-#if defined(__POPCNT__) || !defined(__x86_64__)
-	return (unsigned)__builtin_popcountll(bits);
-#else
-	if (__builtin_expect(live_table_popcnt, 1)) {
-		__asm__("popcnt %1, %0" : "=r"(bits) : "r"(bits) : "cc");
-		return (unsigned)bits;
+	if (__builtin_expect(slot->key_1 != key + 1, 0)) {
+		slot = live_table_probe(table, key);
+		if (slot == NULL)
+			return (struct live_place){.granule = granule};
 	}
-	bits -= bits >> 1 & 0x5555555555555555ULL;
-	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
-	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
-	return (unsigned)(bits * 0x0101010101010101ULL >> 56);
-#endif
+	return (struct live_place){.entry = table->pool + (size_t)slot->unit * LIVE_UNIT_ENTRIES +
+					    (granule % LIVE_REGION_GRANULES >> slot->shift),
+				   .granule = granule};
 }
 
-static inline unsigned live_table_rank(const struct live_place *place)
+/* The number of the block that begins at a place; 0: none does. */
+static inline uint32_t live_table_number(const struct live_place *place)
 {
-	return live_table_ones(place->line->used & ((1ULL << place->granule) - 1));
+	if (__builtin_expect(place->entry == NULL || ((*place->entry ^ place->granule) & 1) != 0,
+			     0))
+		return 0;
+	return *place->entry >> 1;
 }
 
-static inline struct live_block *live_table_array(const struct live_table *table,
-						  const struct live_line *line)
-{
-	return table->pool + (size_t)line->blocks * LIVE_UNIT_BLOCKS;
-}
-
-/* The block at a place, NULL when there is none; a view until the next insertion or removal. */
-static inline struct live_block *live_table_block(const struct live_table *table,
-						  const struct live_place *place)
-{
-	if (place->line == NULL || (place->line->used >> place->granule & 1) == 0)
-		return NULL;
-	return live_table_array(table, place->line) + live_table_rank(place);
-}
-
-/* Two blocks at once: an array has few, and a call would cost more than the move. */
-static inline void live_table_move(struct live_block *to, const struct live_block *from)
-{
-	struct live_block pair[2];
-
-	memcpy(pair, from, sizeof(pair));
-	memcpy(to, pair, sizeof(pair));
-}
-
-/* As live_table_insert(), where `place` is the address's and has no block. */
+/* As live_table_insert(), where `place` is the address's. */
 static inline int live_table_enter(struct live_table *table, const struct live_place *place,
-				   uint64_t address, struct live_block **block)
+				   uint64_t address, uint32_t number)
 {
-	struct live_line *line = place->line;
-	int count, rank;
-
-	if (line == NULL || (count = (int)live_table_ones(line->used)) == line->length)
-		return live_table_insert(table, address, block);
-	rank = (int)live_table_rank(place);
-	*block = live_table_array(table, line) + rank;
-	/* The one before `rank` may be moved along: to where the new one will be. */
-	for (int at = count - rank; at > 0; at -= 2)
-		live_table_move(*block + at - 1, *block + at - 2);
-	line->used |= 1ULL << place->granule;
-	place->slot->region->live++;
+	if (__builtin_expect(place->entry == NULL || *place->entry != 0, 0))
+		return live_table_insert(table, address, number);
+	*place->entry = number << 1 | (place->granule & 1);
 	return 0;
 }
 
-/* What is seldom needed once a block is out: the line's array is much too long... */
-void live_table_shrink(struct live_table *table, struct live_line *line, unsigned count);
-
-/* ...or the region is empty. */
-void live_table_drop(struct live_table *table, struct live_slot *slot);
-
-/* Takes out `block`, which is the one at `place`. */
-static inline void live_table_remove(struct live_table *table, const struct live_place *place,
-				     struct live_block *block)
+/* Another number for the block at a place, which has one. */
+static inline void live_table_replace(const struct live_place *place, uint32_t number)
 {
-	struct live_line *line = place->line;
-	unsigned after = live_table_ones(line->used >> 1 >> place->granule), count;
+	*place->entry = number << 1 | (place->granule & 1);
+}
 
-	line->used &= ~(1ULL << place->granule);
-	/* The one behind the last may be moved along: to where the last was. */
-	for (unsigned at = 0; at < after; at += 2)
-		live_table_move(block + at, block + at + 1);
-	count = (unsigned)(block - live_table_array(table, line)) + after;
-	if (__builtin_expect(count < line->shrinks, 0))
-		live_table_shrink(table, line, count);
-	if (__builtin_expect(--place->slot->region->live == 0, 0))
-		live_table_drop(table, place->slot);
+/* Takes out the block at a place, which has one. */
+static inline void live_table_remove(const struct live_place *place)
+{
+	*place->entry = 0;
 }
 
 #endif

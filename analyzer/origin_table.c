@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SIZE_MIN 1024
+#define SIZE_MIN   131072
+#define NUMBER_MAX (UINT32_MAX >> 1)
 
 int origin_table_init(struct origin_table *table)
 {
-	*table = (struct origin_table){.size = SIZE_MIN};
+	*table = (struct origin_table){.size = SIZE_MIN, .count = 1};
 	table->index = calloc(SIZE_MIN, sizeof(*table->index));
-	table->origins = malloc(SIZE_MIN / 2 * sizeof(*table->origins));
+	table->origins = malloc((SIZE_MIN / 2 + 1) * sizeof(*table->origins));
 	return table->index == NULL || table->origins == NULL ? -ENOMEM : 0;
 }
 
@@ -21,39 +22,77 @@ void origin_table_fini(struct origin_table *table)
 	*table = (struct origin_table){0};
 }
 
-static int grow(struct origin_table *table)
+static void enter(uint32_t *index, size_t size, const struct origin *origin, uint32_t number)
 {
-	size_t size = table->size * 2;
-	struct origin *origins = reallocarray(table->origins, size / 2, sizeof(*origins));
+	size_t at = origin_table_hash(origin->bytes, origin->stack, origin->owner) & (size - 1);
+
+	while (index[at] != 0)
+		at = (at + 1) & (size - 1);
+	index[at] = number;
+}
+
+/* Moves what has live blocks to a new index, and gives the numbers of the others free. */
+static void take_over(struct origin_table *table, uint32_t *index, size_t size)
+{
+	table->used = 0;
+	for (size_t i = 0; i < table->size; i++) {
+		uint32_t number = table->index[i];
+
+		if (number == 0)
+			continue;
+		if (table->origins[number].live == 0) {
+			table->origins[number].site = table->free;
+			table->free = number;
+		} else {
+			enter(index, size, &table->origins[number], number);
+			table->used++;
+		}
+	}
+}
+
+/* Makes room for half as many as have live blocks now, at least. */
+static int renew(struct origin_table *table)
+{
+	size_t live = 0, size = SIZE_MIN;
+	struct origin *origins;
 	uint32_t *index;
 
-	if (origins == NULL)
-		return -ENOMEM;
-	table->origins = origins;
+	for (size_t i = 0; i < table->size; i++)
+		live += table->index[i] != 0 && table->origins[table->index[i]].live != 0;
+	while (size / 2 < live * 2)
+		size *= 2;
 	index = calloc(size, sizeof(*index));
 	if (index == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < table->count; i++) {
-		size_t at = origin_table_hash(&origins[i]) & (size - 1);
-
-		while (index[at] != 0)
-			at = (at + 1) & (size - 1);
-		index[at] = (uint32_t)i + 1;
+	if (size / 2 + 1 > table->count) {
+		origins = reallocarray(table->origins, size / 2 + 1, sizeof(*origins));
+		if (origins == NULL) {
+			free(index);
+			return -ENOMEM;
+		}
+		table->origins = origins;
 	}
+	take_over(table, index, size);
 	free(table->index);
 	table->index = index;
 	table->size = size;
 	return 0;
 }
 
-int origin_table_add(struct origin_table *table, const struct origin *origin, size_t at,
-		     uint32_t *number)
+int origin_table_add(struct origin_table *table, const struct origin *origin, uint32_t *number)
 {
-	if (table->count >= UINT32_MAX - 1)
+	if (table->used >= table->size / 2 && renew(table) != 0)
 		return -ENOMEM;
-	*number = (uint32_t)table->count;
-	table->origins[table->count++] = *origin;
-	table->index[at] = (uint32_t)table->count;
-	/* There is room for one more, always. */
-	return table->count * 2 >= table->size ? grow(table) : 0;
+	if (table->free != 0) {
+		*number = table->free;
+		table->free = table->origins[*number].site;
+	} else if (table->count <= NUMBER_MAX) {
+		*number = (uint32_t)table->count++;
+	} else {
+		return -ENOMEM;
+	}
+	table->origins[*number] = *origin;
+	enter(table->index, table->size, origin, *number);
+	table->used++;
+	return 0;
 }

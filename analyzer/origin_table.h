@@ -1,7 +1,7 @@
 /*
- * Where blocks come from: each different (site, owner) has a number, so that a live block need
- * carry but that. Grows with sites and threads, not with blocks, save for blocks so large that
- * their size does not fit beside the number.
+ * Where blocks come from: each different (stack, owner, size) has a number, so that a live block
+ * need carry but that. An origin of which no block is live may be forgotten when there are many,
+ * and its number given to another: memory grows with what is live.
  */
 #ifndef ORIGIN_TABLE_H
 #define ORIGIN_TABLE_H
@@ -10,51 +10,55 @@
 #include <stdint.h>
 
 struct origin {
-	uint32_t site;
-	uint32_t owner;	      /* thread << 3 | family */
-	uint64_t large_bytes; /* size of blocks of 2^32 - 1 bytes and more; else 0 */
+	uint64_t bytes;
+	uint32_t stack;
+	uint32_t owner; /* thread << 3 | family */
+	uint32_t site;	/* of the stack */
+	uint32_t live;	/* blocks; the caller counts them */
 };
 
 struct origin_table {
-	struct origin *origins;
-	size_t count;
-	uint32_t *index; /* open addressing: number + 1; 0: free */
-	size_t size;	 /* of the index, a power of two */
+	struct origin *origins; /* number 0 is none */
+	size_t count;		/* of the numbers given out so far, and number 0 */
+	uint32_t *index;	/* open addressing: number; 0: free */
+	size_t size;		/* of the index, a power of two */
+	size_t used;		/* of it */
+	uint32_t free; /* a number to be given again, the next stands in its `site`; 0: none */
 };
 
 /* Returns 0 or -ENOMEM; origin_table_fini() frees. */
 int origin_table_init(struct origin_table *table);
 void origin_table_fini(struct origin_table *table);
 
-/* Enters what is not there at index[at]. Returns 0 or -ENOMEM. */
-int origin_table_add(struct origin_table *table, const struct origin *origin, size_t at,
-		     uint32_t *number);
+/*
+ * Enters an origin that is not there. Pointers to origins end, and numbers of those without live
+ * blocks. Returns 0 or -ENOMEM.
+ */
+int origin_table_add(struct origin_table *table, const struct origin *origin, uint32_t *number);
 
-static inline size_t origin_table_hash(const struct origin *origin)
+static inline size_t origin_table_hash(uint64_t bytes, uint32_t stack, uint32_t owner)
 {
-	uint64_t h = ((uint64_t)origin->owner << 32 | origin->site) + origin->large_bytes;
+	uint64_t h = ((uint64_t)owner << 32 | stack) + (bytes << 20 | bytes >> 44);
 
 	h *= 0x9e3779b97f4a7c15ULL;
-	return (size_t)(h ^ h >> 32);
+	return (size_t)(h >> 32);
 }
 
-/* The number of an origin, entered when it is new. Returns 0 or -ENOMEM. */
-static inline int origin_table_find(struct origin_table *table, const struct origin *origin,
-				    uint32_t *number)
+/* The number of an origin; 0 when it is not there. */
+static inline uint32_t origin_table_find(const struct origin_table *table, uint64_t bytes,
+					 uint32_t stack, uint32_t owner)
 {
 	size_t mask = table->size - 1;
-	size_t at = origin_table_hash(origin) & mask;
+	size_t at = origin_table_hash(bytes, stack, owner) & mask;
+	uint32_t number;
 
-	for (; table->index[at] != 0; at = (at + 1) & mask) {
-		const struct origin *known = &table->origins[table->index[at] - 1];
+	for (; (number = table->index[at]) != 0; at = (at + 1) & mask) {
+		const struct origin *known = &table->origins[number];
 
-		if (known->site == origin->site && known->owner == origin->owner &&
-		    known->large_bytes == origin->large_bytes) {
-			*number = table->index[at] - 1;
-			return 0;
-		}
+		if (known->bytes == bytes && known->stack == stack && known->owner == owner)
+			break;
 	}
-	return origin_table_add(table, origin, at, number);
+	return number;
 }
 
 #endif

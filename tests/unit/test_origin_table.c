@@ -1,0 +1,88 @@
+/* Origins keep their numbers while they have live blocks; the others may be forgotten. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "check_support.h"
+#include "origin_table.h"
+
+#define ORIGINS 200000
+
+static struct origin nth_origin(uint32_t n)
+{
+	/* Alike but for one of the three, in turn. */
+	return (struct origin){.bytes = n % 3 == 0 ? n : 7,
+			       .stack = n % 3 == 1 ? n : 8,
+			       .owner = n % 3 == 2 ? n : 9,
+			       .site = n};
+}
+
+static uint32_t find(const struct origin_table *table, const struct origin *origin)
+{
+	return origin_table_find(table, origin->bytes, origin->stack, origin->owner);
+}
+
+START_TEST(test_live_ones_stay)
+{
+	uint32_t *numbers = calloc(ORIGINS, sizeof(*numbers));
+	struct origin_table table;
+
+	ck_assert_int_eq(origin_table_init(&table), 0);
+	for (uint32_t n = 0; n < ORIGINS; n++) {
+		struct origin origin = nth_origin(n);
+
+		ck_assert_uint_eq(find(&table, &origin), 0);
+		ck_assert_int_eq(origin_table_add(&table, &origin, &numbers[n]), 0);
+		table.origins[numbers[n]].live = n % 4 != 0;
+		ck_assert_uint_eq(find(&table, &origin), numbers[n]);
+	}
+	for (uint32_t n = 0; n < ORIGINS; n++) {
+		struct origin origin = nth_origin(n);
+		uint32_t number = find(&table, &origin);
+
+		if (n % 4 != 0)
+			ck_assert_uint_eq(number, numbers[n]);
+		if (number != 0)
+			ck_assert_uint_eq(table.origins[number].site, n);
+	}
+	origin_table_fini(&table);
+	free(numbers);
+}
+END_TEST
+
+/* However many come and go, there are as many as live at once. */
+START_TEST(test_dead_ones_go)
+{
+	uint32_t number, last[100] = {0};
+	struct origin_table table;
+	size_t size;
+
+	ck_assert_int_eq(origin_table_init(&table), 0);
+	size = table.size;
+	for (uint32_t n = 0; n < 20 * ORIGINS; n++) {
+		struct origin origin = nth_origin(n);
+
+		ck_assert_int_eq(origin_table_add(&table, &origin, &number), 0);
+		if (last[n % 100] != 0) {
+			ck_assert_uint_eq(table.origins[last[n % 100]].site, n - 100);
+			table.origins[last[n % 100]].live = 0;
+		}
+		table.origins[number].live = 1;
+		last[n % 100] = number;
+	}
+	ck_assert_uint_eq(table.size, size);
+	ck_assert_uint_le(table.count, size / 2 + 1);
+	origin_table_fini(&table);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("origin_table");
+	TCase *tcase = tcase_create("origin_table");
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, test_live_ones_stay);
+	tcase_add_test(tcase, test_dead_ones_go);
+	suite_add_tcase(suite, tcase);
+	return support_run(suite);
+}
