@@ -28,7 +28,7 @@ target_compile_options(preload_tsan PUBLIC -fsanitize=thread -g -O1 -fno-omit-fr
 	$<$<C_COMPILER_ID:GNU>:-Wno-tsan>)
 target_link_options(preload_tsan PUBLIC -fsanitize=thread)
 
-foreach(module bootstrap ring rule encode sole trace_file stacks record)
+foreach(module bootstrap ring rule encode sole trace_file node_wide stacks record)
 	set(name test_preload_${module}_tsan)
 	add_executable(${name} unit/test_preload_${module}.c unit/preload_view.c)
 	set_target_properties(${name} PROPERTIES
