@@ -89,6 +89,16 @@ void replay_streams_free(struct replay_stream *streams, size_t count)
 	free(streams);
 }
 
+static bool read_payload(const struct trace_reader *reader, const struct trace_events_info *info,
+			 uint8_t *into)
+{
+	if (info->payload == NULL)
+		return trace_file_read(&reader->file, info->offset, into, info->payload_bytes) ==
+		       info->payload_bytes;
+	memcpy(into, info->payload, info->payload_bytes);
+	return true;
+}
+
 /* Begins the next segment. Returns 1 with one begun, 0 when none is left, -ENOMEM. */
 static int next_segment(struct replay_stream *stream, const struct trace_reader *reader,
 			struct replay_figures *figures)
@@ -99,8 +109,7 @@ static int next_segment(struct replay_stream *stream, const struct trace_reader 
 
 		if (rc != 0)
 			return rc;
-		if (trace_file_read(&reader->file, info->offset, stream->buffers.payload,
-				    info->payload_bytes) == info->payload_bytes)
+		if (read_payload(reader, info, stream->buffers.payload))
 			rc = event_segment_begin(&stream->decoder, &stream->buffers,
 						 info->payload_bytes, reader->tick_shift);
 		else

@@ -6,6 +6,7 @@
 
 #include "trace_live.h"
 #include "trace_nodes.h"
+#include "trace_rings.h"
 #include "trace_segments.h"
 
 #include <errno.h>
@@ -89,45 +90,6 @@ static void check_header(struct trace_reader *reader)
 		header->page_size = TRACE_HEADER_BYTES;
 }
 
-static int compare_rings(const void *a, const void *b)
-{
-	uint32_t x = ((const struct trace_ring_copy *)a)->index;
-	uint32_t y = ((const struct trace_ring_copy *)b)->index;
-
-	return x < y ? -1 : x > y;
-}
-
-static int copy_rings(struct trace_reader *reader)
-{
-	struct trace_scan scan;
-	struct trace_head head;
-	size_t kept = 0;
-
-	trace_scan_init(&scan, &reader->file);
-	while (trace_scan_next(&scan, &head)) {
-		if (head.segment.type == TRACE_SEGMENT_RING) {
-			int rc = trace_segment_ring(reader, &head);
-
-			if (rc != 0)
-				return rc;
-		}
-	}
-	if (reader->ring_count == 0)
-		return 0;
-	qsort(reader->rings, reader->ring_count, sizeof(*reader->rings), compare_rings);
-	for (size_t i = 0; i < reader->ring_count; i++) {
-		if (kept != 0 && reader->rings[kept - 1].index == reader->rings[i].index) {
-			trace_damage_add(&reader->damage, 0, "two rings with number %u",
-					 reader->rings[i].index);
-			free(reader->rings[i].words);
-		} else {
-			reader->rings[kept++] = reader->rings[i];
-		}
-	}
-	reader->ring_count = kept;
-	return 0;
-}
-
 /*
  * Zeros are what a kill leaves between reserving and writing, and what alignment leaves; that
  * something is missing from them shows in the ordinals. Anything else was a segment once.
@@ -202,6 +164,7 @@ static void count_lost(struct trace_reader *reader, const struct trace_ring_copy
 	uint64_t expected = 0;
 	uint64_t unrecorded = 0;
 	uint64_t gaps = 0;
+	uint64_t until = 0;
 
 	for (size_t i = first; i < end; i++) {
 		const struct trace_events_info *info = &reader->events[i];
@@ -209,11 +172,12 @@ static void count_lost(struct trace_reader *reader, const struct trace_ring_copy
 		if (info->first_event > expected)
 			gaps += info->first_event - expected;
 		expected = info->first_event + info->events;
+		until = info->to;
 		if (info->unrecorded > unrecorded)
 			unrecorded = info->unrecorded;
 	}
 	if (ring != NULL) {
-		if (ring->control.flushed_events > expected)
+		if (ring->control.flushed > until && ring->control.flushed_events > expected)
 			gaps += ring->control.flushed_events - expected;
 		if (ring->control.lost_events > unrecorded)
 			unrecorded = ring->control.lost_events;
@@ -319,6 +283,8 @@ static void summarize_events(struct trace_reader *reader)
 
 		if (info->last_tick > reader->last_tick)
 			reader->last_tick = info->last_tick;
+		if (info->clock.monotonic_ns == 0)
+			continue;
 		if (info->clock.tick > reader->clock.tick)
 			reader->clock = info->clock;
 		if (reader->clock_first.tick == 0 || info->clock.tick < reader->clock_first.tick)
@@ -406,7 +372,7 @@ static int read_all(struct trace_reader *reader)
 
 	/* Asked before reading, so that a process which ends meanwhile is not called damaged. */
 	reader->running = reader->header.end == TRACE_END_NONE && trace_live(&reader->header, "");
-	rc = copy_rings(reader);
+	rc = trace_rings_copy(reader);
 	if (rc != 0)
 		return rc;
 	trace_file_refresh(&reader->file);
@@ -424,6 +390,10 @@ static int read_all(struct trace_reader *reader)
 	reader->running = reader->header.end == TRACE_END_NONE &&
 			  trace_live(&reader->header, reader->process.host);
 	judge_tail(reader);
+	order_events(reader);
+	rc = trace_rings_add_stages(reader);
+	if (rc != 0)
+		return rc;
 	order_events(reader);
 	count_all_lost(reader);
 	/* The header counts what the rings count, and what found no ring. */
@@ -471,15 +441,13 @@ void trace_reader_free(struct trace_reader *reader)
 		free(reader->modules[i].build_id);
 		free(reader->modules[i].path);
 	}
-	for (size_t i = 0; i < reader->ring_count; i++)
-		free(reader->rings[i].words);
+	trace_rings_free(reader);
 	free(reader->process.exe);
 	free(reader->process.cmdline);
 	free(reader->process.host);
 	free(reader->process.cwd);
 	free(reader->modules);
 	free(reader->unloads);
-	free(reader->rings);
 	free(reader->events);
 	free(reader->nodes.offsets);
 	free(reader->wide.offsets);

@@ -12,6 +12,7 @@
 #define TRACE_READER_H
 
 #include "trace_file.h"
+#include "trace_stage.h"
 
 /* What could not be read; the same meaning as struct profile_damage. */
 struct trace_damage {
@@ -40,18 +41,22 @@ struct trace_module_info {
 	char *path;	   /* NUL-terminated; owned by the reader */
 };
 
-/* The copy of one ring: words of the positions flushed .. flushed + word_count. */
+/* The copy of one ring: its stage, and words of the positions flushed .. flushed + word_count. */
 struct trace_ring_copy {
 	uint32_t index;
+	uint64_t offset; /* of the segment */
 	struct trace_ring control;
-	uint64_t *words; /* owned by the reader */
+	struct trace_stage stage; /* payload: owned by the reader */
+	uint64_t *words;	  /* owned by the reader */
 	size_t word_count;
-	uint32_t thread; /* index among the threads seen, see trace_reader.threads */
+	uint64_t held_from; /* all positions from here on are in the stage or the words */
+	uint32_t thread;    /* index among the threads seen, see trace_reader.threads */
 };
 
-/* One sound EVENTS segment. */
+/* One sound EVENTS segment, or what a stage would have become. */
 struct trace_events_info {
-	uint64_t offset; /* of the payload */
+	const uint8_t *payload; /* of a stage, which owns it; NULL: it is in the file at `offset` */
+	uint64_t offset;	/* of the payload, or of the stage's ring */
 	uint64_t payload_bytes;
 	uint64_t from, to;
 	uint64_t first_event;
@@ -95,6 +100,7 @@ struct trace_reader {
 	struct trace_ring_copy *rings; /* by index */
 	size_t ring_count;
 	size_t ring_words;		  /* of all copies */
+	size_t stage_bytes;		  /* of all copies' payloads */
 	struct trace_events_info *events; /* by ring, then by position */
 	size_t event_segments;
 	struct trace_chunks nodes;

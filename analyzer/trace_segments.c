@@ -2,12 +2,13 @@
  * One function a segment type. The head was found sound by the scan; the payload is hashed here,
  * then every length in it is checked against what is there.
  *
- * An EVENTS segment with a wrong hash is no loss while the ring still holds its words: that is a
+ * An EVENTS segment with a wrong hash is no loss while the ring still holds its events: that is a
  * flush cut short by SIGKILL, or one that is going on right now.
  */
 #include "trace_segments.h"
 
 #include "trace_nodes.h"
+#include "trace_rings.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,9 +17,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define RING_WORDS_MAX	  (8U * 1024 * 1024)
-#define RINGS_WORDS_MAX	  (64U * 1024 * 1024) /* of all: 8,000 live threads have so many */
-#define RING_READ_TRIES	  200
 #define MODULES_MAX	  65536
 #define WIDE_CHUNKS_MAX	  4096
 #define BUILD_ID_MAX	  64
@@ -33,7 +31,21 @@ void *trace_grow(void *array, size_t count, size_t bytes)
 	return reallocarray(array, count == 0 ? 1 : count * 2, bytes);
 }
 
-static void bad(struct trace_reader *reader, const struct trace_head *head, const char *what)
+int trace_scratch_reserve(struct trace_scratch *scratch, size_t bytes)
+{
+	uint8_t *larger;
+
+	if (bytes <= scratch->capacity)
+		return 0;
+	larger = realloc(scratch->bytes, bytes);
+	if (larger == NULL)
+		return -ENOMEM;
+	scratch->bytes = larger;
+	scratch->capacity = bytes;
+	return 0;
+}
+
+void trace_segment_bad(struct trace_reader *reader, const struct trace_head *head, const char *what)
 {
 	uint64_t there = reader->file.size > head->offset ? reader->file.size - head->offset : 0;
 
@@ -51,14 +63,8 @@ static int read_payload(struct trace_reader *reader, const struct trace_head *he
 	*got = 0;
 	if (head->segment.payload_bytes > TRACE_PAYLOAD_BYTES_MAX)
 		return 0;
-	if (bytes > scratch->capacity) {
-		uint8_t *larger = realloc(scratch->bytes, bytes);
-
-		if (larger == NULL)
-			return -ENOMEM;
-		scratch->bytes = larger;
-		scratch->capacity = bytes;
-	}
+	if (trace_scratch_reserve(scratch, bytes) != 0)
+		return -ENOMEM;
 	if (bytes == 0)
 		return 0;
 	*got = trace_file_read(&reader->file, head->offset + sizeof(head->segment), scratch->bytes,
@@ -88,14 +94,14 @@ static int index_process(struct trace_reader *reader, const struct trace_head *h
 	char **into[] = {&info->exe, &info->cmdline, &info->host, &info->cwd};
 
 	if (bytes < sizeof(process)) {
-		bad(reader, head, "unsound process segment");
+		trace_segment_bad(reader, head, "unsound process segment");
 		return 0;
 	}
 	memcpy(&process, payload, sizeof(process));
 	total = (uint64_t)process.exe_bytes + process.cmdline_bytes + process.host_bytes +
 		process.cwd_bytes;
 	if (total > bytes - sizeof(process) || info->exe != NULL) {
-		bad(reader, head, "unsound process segment");
+		trace_segment_bad(reader, head, "unsound process segment");
 		return 0;
 	}
 	const uint32_t lengths[] = {process.exe_bytes, process.cmdline_bytes, process.host_bytes,
@@ -124,7 +130,7 @@ static int index_module(struct trace_reader *reader, const struct trace_head *he
 	    info.head.path_bytes > PATH_BYTES_MAX || info.head.start >= info.head.end ||
 	    reader->module_count >= MODULES_MAX ||
 	    (uint64_t)info.head.build_id_bytes + info.head.path_bytes > bytes - sizeof(info.head)) {
-		bad(reader, head, "unsound module segment");
+		trace_segment_bad(reader, head, "unsound module segment");
 		return 0;
 	}
 	payload += sizeof(info.head);
@@ -149,7 +155,7 @@ static int index_unload(struct trace_reader *reader, const struct trace_head *he
 	void *larger;
 
 	if (bytes < sizeof(*reader->unloads)) {
-		bad(reader, head, "unsound unload segment");
+		trace_segment_bad(reader, head, "unsound unload segment");
 		return 0;
 	}
 	larger = trace_grow(reader->unloads, reader->unload_count, sizeof(*reader->unloads));
@@ -181,8 +187,8 @@ static bool events_sound(const struct trace_reader *reader, const struct trace_e
 	return events->compression == TRACE_COMPRESSION_ZSTD;
 }
 
-static int index_events(struct trace_reader *reader, const struct trace_head *head,
-			const uint8_t *payload, size_t bytes)
+int trace_segment_add_events(struct trace_reader *reader, const uint8_t *payload, size_t bytes,
+			     uint64_t offset, bool in_memory)
 {
 	struct trace_events events;
 	struct trace_events_info *info;
@@ -190,17 +196,16 @@ static int index_events(struct trace_reader *reader, const struct trace_head *he
 
 	if (bytes >= sizeof(events))
 		memcpy(&events, payload, sizeof(events));
-	if (bytes < sizeof(events) || !events_sound(reader, &events, bytes)) {
-		bad(reader, head, "unsound events segment");
-		return 0;
-	}
+	if (bytes < sizeof(events) || !events_sound(reader, &events, bytes))
+		return -EINVAL;
 	larger = trace_grow(reader->events, reader->event_segments, sizeof(*reader->events));
 	if (larger == NULL)
 		return -ENOMEM;
 	reader->events = larger;
 	info = &reader->events[reader->event_segments++];
 	*info = (struct trace_events_info){
-	    .offset = head->offset + sizeof(head->segment),
+	    .payload = in_memory ? payload : NULL,
+	    .offset = offset,
 	    .payload_bytes = bytes,
 	    .from = events.from,
 	    .to = events.to,
@@ -217,18 +222,26 @@ static int index_events(struct trace_reader *reader, const struct trace_head *he
 	return 0;
 }
 
-/* A flush cut short or going on: the copy of the ring has the words. */
-static bool ring_holds(const struct trace_reader *reader, const uint8_t *payload, size_t bytes)
+static int index_events(struct trace_reader *reader, const struct trace_head *head,
+			const uint8_t *payload, size_t bytes)
+{
+	int rc = trace_segment_add_events(reader, payload, bytes,
+					  head->offset + sizeof(head->segment), false);
+
+	if (rc == -EINVAL)
+		trace_segment_bad(reader, head, "unsound events segment");
+	return rc == -ENOMEM ? rc : 0;
+}
+
+/* A flush cut short or going on: the copy of the ring has the events. */
+static bool ring_has(const struct trace_reader *reader, const uint8_t *payload, size_t bytes)
 {
 	struct trace_events events;
-	const struct trace_ring_copy *ring;
 
 	if (bytes < sizeof(events))
 		return false;
 	memcpy(&events, payload, sizeof(events));
-	ring = trace_reader_ring(reader, events.ring);
-	return ring != NULL && events.from >= ring->control.flushed &&
-	       (reader->running || events.to <= ring->control.flushed + ring->word_count);
+	return trace_rings_hold(reader, events.ring, events.from, events.to);
 }
 
 /* Nothing written after the head yet. */
@@ -254,7 +267,7 @@ static void index_second_chunk(struct trace_reader *reader, const struct trace_h
 	if (chunk_empty(reader, *offset))
 		*offset = head->offset;
 	else
-		bad(reader, head, "second stack segment of one number");
+		trace_segment_bad(reader, head, "second stack segment of one number");
 }
 
 static int index_chunk(struct trace_reader *reader, const struct trace_head *head,
@@ -263,7 +276,7 @@ static int index_chunk(struct trace_reader *reader, const struct trace_head *hea
 	size_t index = head->segment.index;
 
 	if (index >= max) {
-		bad(reader, head, "unsound stack segment");
+		trace_segment_bad(reader, head, "unsound stack segment");
 		return 0;
 	}
 	if (index < chunks->count && chunks->offsets[index] != 0) {
@@ -290,7 +303,7 @@ static int index_packed(struct trace_reader *reader, const struct trace_head *he
 					head->offset + sizeof(head->segment), bytes);
 
 	if (rc == -EINVAL)
-		bad(reader, head, "unsound packed stacks");
+		trace_segment_bad(reader, head, "unsound packed stacks");
 	return rc == -ENOMEM ? rc : 0;
 }
 
@@ -316,7 +329,7 @@ static int index_appended(struct trace_reader *reader, const struct trace_head *
 		return right;
 	if (right == 0) {
 		if (head->segment.type == TRACE_SEGMENT_EVENTS &&
-		    ring_holds(reader, scratch->bytes, got))
+		    ring_has(reader, scratch->bytes, got))
 			return 0;
 		if (head->segment.type == TRACE_SEGMENT_PACKED &&
 		    (reader->running || trace_nodes_in_window(reader, head->segment.index)))
@@ -325,7 +338,8 @@ static int index_appended(struct trace_reader *reader, const struct trace_head *
 			return 0;
 		if (head->cut && !reader->running)
 			reader->damage.cut = true;
-		bad(reader, head, head->cut ? "the file ends within the segment" : "bad segment");
+		trace_segment_bad(reader, head,
+				  head->cut ? "the file ends within the segment" : "bad segment");
 		return 0;
 	}
 	switch (head->segment.type) {
@@ -364,92 +378,4 @@ int trace_segment_index(struct trace_reader *reader, const struct trace_head *he
 		/* RING was copied before; what we do not know is skipped by its length. */
 		return 0;
 	}
-}
-
-/* Copies control block and words until the owner did not flush meanwhile. */
-static int copy_ring(const struct trace_reader *reader, const struct trace_head *head,
-		     struct trace_ring_copy *copy, size_t capacity, uint64_t data_offset)
-{
-	uint64_t control_offset = head->offset + sizeof(head->segment);
-	uint64_t flushed_after;
-
-	for (int tries = 0; tries < RING_READ_TRIES; tries++) {
-		size_t count, got;
-
-		memset(&copy->control, 0, sizeof(copy->control));
-		trace_file_read(&reader->file, control_offset, &copy->control,
-				sizeof(copy->control));
-		if (copy->control.head < copy->control.flushed ||
-		    copy->control.head - copy->control.flushed > capacity)
-			return -EINVAL;
-		count = copy->control.head - copy->control.flushed;
-		free(copy->words);
-		copy->words = malloc(count * sizeof(uint64_t) + 1);
-		if (copy->words == NULL)
-			return -ENOMEM;
-		got = trace_file_read(&reader->file, head->offset + data_offset, copy->words,
-				      count * sizeof(uint64_t));
-		copy->word_count = got / sizeof(uint64_t);
-		if (trace_file_read(
-			&reader->file, control_offset + offsetof(struct trace_ring, flushed),
-			&flushed_after, sizeof(flushed_after)) != sizeof(flushed_after) ||
-		    flushed_after == copy->control.flushed)
-			return 0;
-	}
-	/* It never stood still: what it holds now comes after what we report. */
-	copy->word_count = 0;
-	return 0;
-}
-
-int trace_segment_ring(struct trace_reader *reader, const struct trace_head *head)
-{
-	struct trace_ring_copy copy = {.index = head->segment.index};
-	uint64_t data_offset = reader->header.page_size > TRACE_RING_DATA_OFFSET
-				   ? reader->header.page_size
-				   : TRACE_RING_DATA_OFFSET;
-	uint64_t capacity = 0;
-	void *larger;
-	int rc;
-
-	if (head->segment.bytes > data_offset)
-		capacity = (head->segment.bytes - data_offset) / sizeof(uint64_t);
-	if (capacity > RING_WORDS_MAX)
-		capacity = RING_WORDS_MAX;
-	if (capacity > RINGS_WORDS_MAX - reader->ring_words)
-		capacity = RINGS_WORDS_MAX - reader->ring_words;
-	rc = copy_ring(reader, head, &copy, capacity, data_offset);
-	if (rc == -ENOMEM)
-		return rc;
-	if (rc != 0) {
-		bad(reader, head, "unsound ring");
-		copy.word_count = 0;
-		/* Which words it had is unknown; so is how many events came before. */
-		copy.control.flushed = UINT64_MAX;
-		copy.control.flushed_events = 0;
-	}
-	larger = trace_grow(reader->rings, reader->ring_count, sizeof(*reader->rings));
-	if (larger == NULL) {
-		free(copy.words);
-		return -ENOMEM;
-	}
-	reader->rings = larger;
-	reader->ring_words += copy.word_count;
-	reader->rings[reader->ring_count++] = copy;
-	return 0;
-}
-
-static int compare_ring_index(const void *key, const void *element)
-{
-	uint32_t index = *(const uint32_t *)key;
-	uint32_t other = ((const struct trace_ring_copy *)element)->index;
-
-	return index < other ? -1 : index > other;
-}
-
-struct trace_ring_copy *trace_reader_ring(const struct trace_reader *reader, uint32_t index)
-{
-	if (reader->ring_count == 0)
-		return NULL;
-	return bsearch(&index, reader->rings, reader->ring_count, sizeof(*reader->rings),
-		       compare_ring_index);
 }

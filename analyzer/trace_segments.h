@@ -1,6 +1,6 @@
 /*
  * What single segments say: one function a type, each checks all it takes over into the reader's
- * index. Used by trace_reader.c only.
+ * index. Used by the reader only.
  */
 #ifndef TRACE_SEGMENTS_H
 #define TRACE_SEGMENTS_H
@@ -17,18 +17,26 @@ struct trace_scratch {
 	size_t capacity;
 };
 
+/* Returns 0 or -ENOMEM. */
+int trace_scratch_reserve(struct trace_scratch *scratch, size_t bytes);
+
 /*
  * Takes the segment into the reader's index: PROCESS, MODULE, UNLOAD, EVENTS, NODES, WIDE (RING is
- * copied by trace_segment_ring). A bad one is added to reader->damage. Returns 0 or -ENOMEM.
+ * copied by trace_rings.h). A bad one is added to reader->damage. Returns 0 or -ENOMEM.
  */
 int trace_segment_index(struct trace_reader *reader, const struct trace_head *head,
 			struct trace_scratch *scratch);
 
-/* Copies a ring so that control block and words belong together. Returns 0 or -ENOMEM. */
-int trace_segment_ring(struct trace_reader *reader, const struct trace_head *head);
+/*
+ * Adds an EVENTS payload, read at `offset`, to reader->events; `in_memory`: it is to be taken from
+ * `payload`, which must stay. Returns 0, -EINVAL when it is unsound, -ENOMEM.
+ */
+int trace_segment_add_events(struct trace_reader *reader, const uint8_t *payload, size_t bytes,
+			     uint64_t offset, bool in_memory);
 
-/* The ring with that index in the sorted reader->rings, or NULL. */
-struct trace_ring_copy *trace_reader_ring(const struct trace_reader *reader, uint32_t index);
+/* Adds the segment to reader->damage. */
+void trace_segment_bad(struct trace_reader *reader, const struct trace_head *head,
+		       const char *what);
 
 /* Makes room for one more of `bytes`; returns the array, which may have moved, or NULL. */
 void *trace_grow(void *array, size_t count, size_t bytes);

@@ -1,13 +1,10 @@
 /* The image is built in memory; nodes and rings are segments in it that are filled in place. */
 #include "trace_builder.h"
 
-#include "trace_columns.h"
+#include "trace_rest.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #define XXH_INLINE_ALL
@@ -22,7 +19,12 @@ struct builder_ring {
 	struct trace_ring control;
 	uint64_t *words;
 	size_t count, capacity;
-	uint64_t events; /* in `words` */
+	uint64_t events;	   /* in `words` */
+	struct trace_words group;  /* of the segments of this group so far */
+	struct trace_words staged; /* of the stage */
+	struct trace_events head;  /* of the stage */
+	uint8_t *stage;
+	size_t stage_bytes, stage_room;
 };
 
 struct trace_builder {
@@ -82,8 +84,12 @@ struct trace_builder *trace_builder_new(void)
 
 void trace_builder_free(struct trace_builder *builder)
 {
-	for (uint32_t i = 0; i < builder->ring_count; i++)
+	for (uint32_t i = 0; i < builder->ring_count; i++) {
 		free(builder->rings[i].words);
+		free(builder->rings[i].group.words);
+		free(builder->rings[i].staged.words);
+		free(builder->rings[i].stage);
+	}
 	free(builder->image);
 	free(builder);
 }
@@ -202,18 +208,27 @@ uint32_t trace_builder_node(struct trace_builder *builder, uint32_t parent, uint
 
 uint32_t trace_builder_ring(struct trace_builder *builder, uint32_t thread, size_t words)
 {
+	return trace_builder_ring_staged(builder, thread, words, 0);
+}
+
+uint32_t trace_builder_ring_staged(struct trace_builder *builder, uint32_t thread, size_t words,
+				   size_t stage_bytes)
+{
 	uint32_t index = builder->ring_count++;
 	struct builder_ring *ring = &builder->rings[index];
 	struct trace_segment segment = {.type = TRACE_SEGMENT_RING, .index = index};
 
 	if (index >= RINGS_MAX)
 		abort();
-	segment.bytes = (TRACE_RING_DATA_OFFSET + words * 8 + PAGE - 1) / PAGE * PAGE;
+	segment.bytes = (TRACE_RING_DATA_OFFSET + words * 8 + stage_bytes + PAGE - 1) / PAGE * PAGE;
 	segment.payload_bytes = segment.bytes - sizeof(segment);
 	ring->offset = extend(builder, segment.bytes, PAGE);
 	write_head(builder, ring->offset, &segment);
 	ring->control.thread = thread;
 	ring->control.tid = 100 + thread;
+	ring->control.word_bytes = words * 8;
+	ring->stage_room = stage_bytes;
+	ring->stage = check(calloc(1, stage_bytes + 1));
 	ring->capacity = words;
 	ring->words = check(calloc(words, sizeof(uint64_t)));
 	return index;
@@ -284,16 +299,85 @@ void trace_builder_sample(struct trace_builder *builder, uint32_t ring, uint64_t
 	trace_builder_words(builder, ring, words, 2);
 }
 
-/* head and columns into one payload; the caller frees. */
-static uint8_t *make_payload(const struct builder_ring *ring, struct trace_events *events,
-			     size_t *bytes)
+/* What is in the ring and not in the stage; a view. */
+static struct trace_words words_of(const struct builder_ring *ring)
 {
-	uint8_t *columns = trace_columns_encode(ring->words, ring->count, events);
-	size_t total = 0, room;
+	return (struct trace_words){ring->words, ring->count, (uint32_t)ring->events};
+}
+
+/* What a segment with that head goes on from. */
+static const struct trace_words *group_of(const struct builder_ring *ring,
+					  const struct trace_events *head)
+{
+	static const struct trace_words nothing;
+
+	return head->flags & TRACE_EVENTS_CONTINUES ? &ring->group : &nothing;
+}
+
+static struct trace_events new_head(const struct trace_builder *builder, uint32_t index,
+				    unsigned tick_shift, int how)
+{
+	const struct builder_ring *ring = &builder->rings[index];
+	struct trace_events events = {
+	    .ring = index,
+	    .thread = ring->control.thread,
+	    .tid = ring->control.tid,
+	    .from = ring->control.flushed,
+	    .first_event = ring->control.flushed_events,
+	    .first_tick = ring->words[0] >> 8,
+	    .lost_events = ring->control.lost_events,
+	    .tick_shift = (uint8_t)tick_shift,
+	    .flags = (how & TRACE_BUILDER_RUNS ? TRACE_EVENTS_RUNS : 0) |
+		     (how & TRACE_BUILDER_CONTINUES ? TRACE_EVENTS_CONTINUES : 0),
+	    .clock = {builder->last_tick, builder->header.start.monotonic_ns + builder->last_tick}};
+
+	return events;
+}
+
+void trace_builder_stage(struct trace_builder *builder, uint32_t index, unsigned tick_shift,
+			 int how)
+{
+	struct builder_ring *ring = &builder->rings[index];
+	struct trace_part part = {.from = ring->control.flushed,
+				  .to = ring->control.flushed + ring->count,
+				  .last_tick = builder->last_tick,
+				  .events = (uint32_t)ring->events};
+	struct trace_words words = words_of(ring);
+	struct trace_rest rest;
+
+	if (ring->count == 0)
+		return;
+	if (ring->staged.count == 0) {
+		ring->head = new_head(builder, index, tick_shift, how);
+		ring->stage_bytes = sizeof(ring->head);
+		if (ring->stage_room < ring->stage_bytes)
+			abort();
+		memcpy(ring->stage, &ring->head, sizeof(ring->head));
+	}
+	rest = trace_rest_encode(group_of(ring, &ring->head), &ring->staged, &words, &ring->head);
+	part.bytes = (uint32_t)(sizeof(part) + trace_rest_bytes(&rest) + 7) / 8 * 8;
+	if (ring->stage_room - ring->stage_bytes < part.bytes)
+		abort();
+	trace_rest_put(ring->stage + ring->stage_bytes + sizeof(part), &rest, part.column_bytes);
+	memcpy(ring->stage + ring->stage_bytes, &part, sizeof(part));
+	if (how & TRACE_BUILDER_KEEP)
+		return;
+	ring->stage_bytes += part.bytes;
+	trace_words_add(&ring->staged, ring->words, ring->count, ring->events);
+	ring->control.flushed += ring->count;
+	ring->control.flushed_events += ring->events;
+	ring->count = 0;
+	ring->events = 0;
+}
+
+/* head and columns into one payload; the caller frees. */
+static uint8_t *make_payload(struct trace_events *events, struct trace_rest *rest, size_t *bytes)
+{
+	size_t total = trace_rest_bytes(rest), room;
+	uint8_t *columns = check(malloc(total + 1));
 	uint8_t *payload;
 
-	for (size_t i = 0; i < TRACE_COLUMNS; i++)
-		total += events->column_bytes[i];
+	trace_rest_put(columns, rest, events->column_bytes);
 	room = ZSTD_compressBound(total);
 	payload = check(malloc(sizeof(*events) + room));
 	memcpy(payload, events, sizeof(*events));
@@ -311,29 +395,65 @@ static uint8_t *make_payload(const struct builder_ring *ring, struct trace_event
 	return payload;
 }
 
+/* The stage and the words become words alone, to be encoded at once. */
+static void unstage(struct builder_ring *ring)
+{
+	size_t count = ring->staged.count;
+
+	if (count == 0)
+		return;
+	ring->words = check(realloc(ring->words, (count + ring->capacity) * sizeof(*ring->words)));
+	memmove(ring->words + count, ring->words, ring->count * sizeof(*ring->words));
+	memcpy(ring->words, ring->staged.words, count * sizeof(*ring->words));
+	ring->count += count;
+	ring->events += ring->staged.events;
+}
+
+/* `how` a flush of `events` and `words`, staged ones and others, was ended. */
+static void give_free(struct builder_ring *ring, const struct trace_events *events,
+		      const struct trace_words *staged, int how)
+{
+	if (how & (TRACE_BUILDER_KEEP | TRACE_BUILDER_RESERVED | TRACE_BUILDER_GARBLE |
+		   TRACE_BUILDER_UNSTAGED)) {
+		ring->count -= staged->count;
+		ring->events -= staged->events;
+		memmove(ring->words, ring->words + staged->count,
+			ring->count * sizeof(*ring->words));
+		if (how & TRACE_BUILDER_UNSTAGED)
+			ring->control.staged = events->to;
+		return;
+	}
+	if (!(events->flags & TRACE_EVENTS_CONTINUES))
+		ring->group.count = ring->group.events = 0;
+	trace_words_add(&ring->group, ring->words, ring->count, ring->events);
+	ring->staged.count = ring->staged.events = 0;
+	ring->control.flushed_events += ring->events - staged->events;
+	ring->control.flushed = ring->control.staged = events->to;
+	ring->count = 0;
+	ring->events = 0;
+}
+
 void trace_builder_flush(struct trace_builder *builder, uint32_t index,
 			 enum trace_compression compression, unsigned tick_shift, int how)
 {
 	struct builder_ring *ring = &builder->rings[index];
-	struct trace_events events = {.ring = index,
-				      .thread = ring->control.thread,
-				      .tid = ring->control.tid,
-				      .events = (uint32_t)ring->events,
-				      .from = ring->control.flushed,
-				      .to = ring->control.flushed + ring->count,
-				      .first_event = ring->control.flushed_events,
-				      .lost_events = ring->control.lost_events,
-				      .compression = (uint16_t)compression,
-				      .tick_shift = (uint16_t)tick_shift};
+	struct trace_words staged = ring->staged, nothing = {0}, words;
+	struct trace_events events;
+	struct trace_rest rest;
 	uint8_t *payload;
 	size_t bytes;
 
-	if (ring->count == 0)
+	if (ring->count == 0 && staged.count == 0)
 		return;
-	events.first_tick = ring->words[0] >> 8;
-	events.clock = (struct trace_clock){builder->last_tick, builder->header.start.monotonic_ns +
-								    builder->last_tick};
-	payload = make_payload(ring, &events, &bytes);
+	events = staged.count != 0 ? ring->head : new_head(builder, index, tick_shift, how);
+	unstage(ring);
+	events.to = events.from + ring->count;
+	events.compression = (uint8_t)compression;
+	words = words_of(ring);
+	rest = trace_rest_encode(group_of(ring, &events), &nothing, &words, &events);
+	events.events = (uint32_t)ring->events;
+	events.last_tick = builder->last_tick;
+	payload = make_payload(&events, &rest, &bytes);
 	if (how & TRACE_BUILDER_RESERVED)
 		extend(builder, (bytes + 127) / 64 * 64, TRACE_SEGMENT_ALIGN);
 	else
@@ -341,12 +461,7 @@ void trace_builder_flush(struct trace_builder *builder, uint32_t index,
 	if (how & TRACE_BUILDER_GARBLE)
 		builder->image[builder->bytes - 64] ^= 1;
 	free(payload);
-	if (how & (TRACE_BUILDER_KEEP | TRACE_BUILDER_RESERVED | TRACE_BUILDER_GARBLE))
-		return;
-	ring->control.flushed += ring->count;
-	ring->control.flushed_events += ring->events;
-	ring->count = 0;
-	ring->events = 0;
+	give_free(ring, &events, &staged, how);
 }
 
 const uint8_t *trace_builder_finish(struct trace_builder *builder, size_t *bytes)
@@ -361,6 +476,9 @@ const uint8_t *trace_builder_finish(struct trace_builder *builder, size_t *bytes
 		       sizeof(ring->control));
 		memcpy(builder->image + ring->offset + TRACE_RING_DATA_OFFSET, ring->words,
 		       ring->count * sizeof(uint64_t));
+		memcpy(builder->image + ring->offset + TRACE_RING_DATA_OFFSET +
+			   ring->control.word_bytes,
+		       ring->stage, ring->stage_room);
 	}
 	header->tail = builder->bytes;
 	if (header->end != TRACE_END_NONE && header->end_clock.tick == 0)
@@ -370,26 +488,4 @@ const uint8_t *trace_builder_finish(struct trace_builder *builder, size_t *bytes
 	memcpy(builder->image, header, sizeof(*header));
 	*bytes = builder->bytes;
 	return builder->image;
-}
-
-void trace_image_open(struct trace_image *image, const uint8_t *bytes, size_t count)
-{
-	size_t done = 0;
-
-	image->fd = memfd_create("trace", MFD_CLOEXEC);
-	if (image->fd < 0)
-		abort();
-	while (done < count) {
-		ssize_t n = write(image->fd, bytes + done, count - done);
-
-		if (n <= 0)
-			abort();
-		done += (size_t)n;
-	}
-	snprintf(image->path, sizeof(image->path), "/proc/self/fd/%d", image->fd);
-}
-
-void trace_image_close(struct trace_image *image)
-{
-	close(image->fd);
 }

@@ -10,6 +10,8 @@
 #ifndef TRACE_BUILDER_H
 #define TRACE_BUILDER_H
 
+#include "trace_image.h"
+
 #include <memprof/trace.h>
 
 #include <stddef.h>
@@ -39,6 +41,9 @@ uint32_t trace_builder_node_at(struct trace_builder *builder, uint32_t parent, u
 
 /* A ring with room for `words`, owned by the thread with that serial number; returns its index. */
 uint32_t trace_builder_ring(struct trace_builder *builder, uint32_t thread, size_t words);
+/* The same with room for a stage of so many bytes. */
+uint32_t trace_builder_ring_staged(struct trace_builder *builder, uint32_t thread, size_t words,
+				   size_t stage_bytes);
 void trace_builder_ring_thread(struct trace_builder *builder, uint32_t ring, uint32_t thread);
 
 /* Puts words into a ring; flushes (compressed) first when it is full. */
@@ -59,13 +64,27 @@ void trace_builder_sample(struct trace_builder *builder, uint32_t ring, uint64_t
 			  uint64_t value);
 
 enum trace_builder_flush {
-	TRACE_BUILDER_FREE = 0,	    /* as it should be: segment written, then space given free */
-	TRACE_BUILDER_KEEP = 1,	    /* killed before the space was given free */
-	TRACE_BUILDER_GARBLE = 2,   /* killed within writing: the segment's hash is wrong */
-	TRACE_BUILDER_RESERVED = 4, /* killed before writing: a hole of zeros */
+	TRACE_BUILDER_FREE = 0,	      /* as it should be: segment written, then space given free */
+	TRACE_BUILDER_KEEP = 1,	      /* killed before the space was given free */
+	TRACE_BUILDER_GARBLE = 2,     /* killed within writing: the segment's hash is wrong */
+	TRACE_BUILDER_RESERVED = 4,   /* killed before writing: a hole of zeros */
+	TRACE_BUILDER_UNSTAGED = 8,   /* killed when the stage was free and the words were not */
+	TRACE_BUILDER_RUNS = 16,      /* times are coded as runs of equal ones */
+	TRACE_BUILDER_CONTINUES = 32, /* the segment goes on with the group of the one before */
 };
 
-/* Makes a segment of what the ring holds. `how` is an or of enum trace_builder_flush. */
+/*
+ * Moves the ring's words into its stage as a part. `how`: TRACE_BUILDER_RUNS and _CONTINUES, of
+ * the segment to be, so of the first part; with TRACE_BUILDER_KEEP it was killed before the part
+ * counted. Aborts when the stage is full.
+ */
+void trace_builder_stage(struct trace_builder *builder, uint32_t ring, unsigned tick_shift,
+			 int how);
+
+/*
+ * Makes a segment of what the stage and the ring hold. `how` is an or of enum trace_builder_flush;
+ * how what is staged was coded stays.
+ */
 void trace_builder_flush(struct trace_builder *builder, uint32_t ring,
 			 enum trace_compression compression, unsigned tick_shift, int how);
 
@@ -75,13 +94,5 @@ void trace_builder_segment(struct trace_builder *builder, uint32_t type, uint32_
 
 /* Completes the image, which stays the builder's. Nothing may be added afterwards. */
 const uint8_t *trace_builder_finish(struct trace_builder *builder, size_t *bytes);
-
-/* Writes `bytes` of an image to a new memory file and returns a path to open it by; see close. */
-struct trace_image {
-	int fd;
-	char path[64];
-};
-void trace_image_open(struct trace_image *image, const uint8_t *bytes, size_t count);
-void trace_image_close(struct trace_image *image);
 
 #endif
