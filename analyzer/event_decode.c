@@ -66,20 +66,12 @@ _Static_assert(SHARED_BYTES == sizeof(struct event_shape) - offsetof(struct even
 		       offsetof(struct event_shape, has) - offsetof(struct event_shape, stack),
 	       "the fields of both are in one order");
 
-/* How much of each list of a chunk is filled. */
-struct counts {
-	size_t records, events, addresses, sizes, extras;
-};
-
-/* Which events of a chunk take part in a column: indices into the output. */
-struct chunk {
-	struct counts n;
-	uint16_t main[EVENT_DECODE_RECORDS];
-	uint16_t address[EVENT_DECODE_EVENTS];
-	uint16_t size[EVENT_DECODE_RECORDS];
-	uint16_t extra[EVENT_DECODE_RECORDS];
-	uint64_t time[EVENT_DECODE_RECORDS];		 /* of those, in the segment's own shift */
-	struct event_shape *shape[EVENT_DECODE_RECORDS]; /* of those in `size` */
+/* Where the columns are that most records have a part in, and how many addresses are known. */
+struct cursor {
+	const uint8_t *address, *address_low;
+	const uint8_t *size, *size_low;
+	uint32_t count;
+	bool astray; /* a distance pointed before the first address */
 };
 
 /* The next shape of DEFINITION; NULL when there is none, or of no kind. */
@@ -113,134 +105,18 @@ static struct event_shape *define(struct event_decoder *decoder)
 	return shape;
 }
 
-/* Makes the events of a record of that shape, but for what other columns have. */
-static inline __attribute__((always_inline)) struct counts
-put_record(struct counts n, struct chunk *chunk, struct event *events, struct event_shape *shape)
+/* The time of the next record. Returns false where it is none that a tick can have. */
+static inline __attribute__((always_inline)) bool next_time(struct event_decoder *decoder)
 {
-	unsigned has = shape->has;
-	struct event *event;
-
-	if (__builtin_expect(has & HAS_TWO, 0)) {
-		chunk->address[n.addresses++] = (uint16_t)n.events;
-		events[n.events++] =
-		    (struct event){.kind = shape->kind,
-				   .op = shape->op == EVENT_MAP ? EVENT_UNMAP : EVENT_RELEASE,
-				   .has = shape->has};
+	if (!decoder->runs) {
+		decoder->step =
+		    varint_small(&decoder->at[TRACE_COLUMN_TIME], decoder->end[TRACE_COLUMN_TIME]);
+		decoder->same = 1;
 	}
-	event = &events[n.events];
-	event->order = (has & IS_LATE) != 0;
-	event->address = 0;
-	event->bytes = 0;
-	memcpy(&event->stack, &shape->stack, SHARED_BYTES);
-	chunk->address[n.addresses] = (uint16_t)n.events;
-	n.addresses += (has & HAS_ADDRESS) != 0;
-	chunk->size[n.sizes] = (uint16_t)n.events;
-	chunk->shape[n.sizes] = shape;
-	n.sizes += (has & HAS_SIZE) != 0;
-	chunk->extra[n.extras] = (uint16_t)n.events;
-	n.extras += (has & HAS_EXTRA) != 0;
-	chunk->main[n.records++] = (uint16_t)n.events++;
-	return n;
-}
-
-/* Returns false at a shape that does not exist; the chunk ends before it. */
-static bool decode_shapes(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
-{
-	const uint8_t *at = decoder->at[TRACE_COLUMN_SHAPE];
-	const uint8_t *end = decoder->end[TRACE_COLUMN_SHAPE];
-	size_t wanted = decoder->records_left < EVENT_DECODE_RECORDS ? decoder->records_left
-								     : EVENT_DECODE_RECORDS;
-	uint32_t known = decoder->shape_count;
-	struct counts n = {0};
-
-	while (n.records < wanted) {
-		uint64_t code = varint_small(&at, end);
-		struct event_shape *shape = NULL;
-
-		if (__builtin_expect(code == 0, 0)) {
-			shape = define(decoder);
-			known = decoder->shape_count;
-		} else if (code <= known) {
-			shape = &decoder->shapes[code - 1];
-		}
-		if (shape == NULL)
-			break;
-		n = put_record(n, chunk, events, shape);
-	}
-	chunk->n = n;
-	decoder->at[TRACE_COLUMN_SHAPE] = at;
-	return n.records == wanted;
-}
-
-/* A coarse segment may seem to begin before the events that came before. */
-static void raise_to_floor(const struct event_decoder *decoder, const struct chunk *chunk,
-			   struct event *events)
-{
-	for (size_t i = 0; i < chunk->n.records; i++) {
-		struct event *event = &events[chunk->main[i]];
-
-		if (event->order >> 1 >= decoder->floor)
-			break;
-		event->order = decoder->floor << 1 | (event->order & 1);
-	}
-}
-
-/* The chunk's times, where each run of equal ones is given. */
-static bool decode_runs(struct event_decoder *decoder, const struct chunk *chunk,
-			struct event *events)
-{
-	const uint16_t *main = chunk->main, *end = main + chunk->n.records;
-
-	while (main < end) {
-		size_t count = (size_t)(end - main);
-		uint64_t order;
-
-		if (decoder->same == 0) {
-			decoder->time += decoder->step;
-			if (decoder->time >> (EVENT_TICK_BITS - decoder->shift) != 0 ||
-			    !next_run(decoder))
-				return false;
-		}
-		count = decoder->same < count ? decoder->same : count;
-		decoder->same -= (uint32_t)count;
-		order = decoder->time << decoder->widen << 1;
-		for (; count > 0; count--)
-			events[*main++].order |= order;
-	}
-	return true;
-}
-
-/* The same where each record's time is given. */
-static bool decode_each(struct event_decoder *decoder, const struct chunk *chunk,
-			struct event *events)
-{
-	const uint8_t *at = decoder->at[TRACE_COLUMN_TIME];
-	const uint8_t *end = decoder->end[TRACE_COLUMN_TIME];
-	uint64_t time = decoder->time;
-	uint64_t bits = 0; /* of all terms and sums, so that none can wrap unnoticed */
-
-	for (size_t i = 0; i < chunk->n.records; i++) {
-		uint64_t step = varint_small(&at, end);
-
-		time += step;
-		bits |= step | time;
-		events[chunk->main[i]].order |= time << decoder->widen << 1;
-	}
-	decoder->at[TRACE_COLUMN_TIME] = at;
-	decoder->time = time;
-	return bits >> (EVENT_TICK_BITS - decoder->shift) == 0;
-}
-
-/* Returns false when a time is none that a tick can have. */
-static bool decode_times(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
-{
-	if (!(decoder->runs ? decode_runs(decoder, chunk, events)
-			    : decode_each(decoder, chunk, events)))
+	decoder->time += decoder->step;
+	if ((decoder->step | decoder->time) >> (EVENT_TICK_BITS - decoder->shift) != 0)
 		return false;
-	for (size_t i = 0; i < chunk->n.extras; i++)
-		chunk->time[i] = events[chunk->extra[i]].order >> 1 >> decoder->widen;
-	raise_to_floor(decoder, chunk, events);
-	return true;
+	return !decoder->runs || next_run(decoder);
 }
 
 /* The next short of a column whose low bytes stand in another. */
@@ -309,162 +185,216 @@ static uint64_t fresh_address(struct event_decoder *decoder, const struct event 
 	return address;
 }
 
-/* Returns false at a distance that points before the first address. */
-static bool decode_addresses(struct event_decoder *decoder, const struct chunk *chunk,
-			     struct event *events)
+/* The next address, of `event`, whose size is known. */
+static inline __attribute__((always_inline)) uint64_t
+next_address(struct event_decoder *decoder, struct cursor *cursor, const struct event *event)
 {
-	const uint8_t *at = decoder->at[TRACE_COLUMN_ADDRESS];
-	const uint8_t *end = decoder->end[TRACE_COLUMN_ADDRESS];
-	const uint8_t *low = decoder->at[TRACE_COLUMN_ADDRESS_LOW];
-	const uint8_t *low_end = decoder->end[TRACE_COLUMN_ADDRESS_LOW];
-	uint64_t *addresses = decoder->addresses;
-	uint32_t number = decoder->address_count;
-	size_t count = chunk->n.addresses;
+	uint64_t ago = next_short(&cursor->address, decoder->end[TRACE_COLUMN_ADDRESS],
+				  &cursor->address_low, decoder->end[TRACE_COLUMN_ADDRESS_LOW]);
+	uint64_t address;
 
-	for (size_t i = 0; i < count; i++) {
-		uint64_t ago = next_short(&at, end, &low, low_end);
-		uint64_t address;
-
-		if (ago == 0)
-			address = fresh_address(decoder, &events[chunk->address[i]]);
-		else if (ago <= number)
-			address = addresses[number - ago];
-		else
-			return false;
-		addresses[number++] = address;
-		events[chunk->address[i]].address = address;
+	if (ago == 0) {
+		address = fresh_address(decoder, event);
+	} else if (__builtin_expect(ago > cursor->count, 0)) {
+		cursor->astray = true;
+		address = 0;
+	} else {
+		address = decoder->addresses[cursor->count - ago];
 	}
-	decoder->at[TRACE_COLUMN_ADDRESS] = at;
-	decoder->at[TRACE_COLUMN_ADDRESS_LOW] = low;
-	decoder->address_count = number;
-	return true;
+	decoder->addresses[cursor->count++] = address;
+	return address;
 }
 
-static void decode_sizes(struct event_decoder *decoder, const struct chunk *chunk,
-			 struct event *events)
+static inline __attribute__((always_inline)) uint64_t
+next_size(const struct event_decoder *decoder, struct cursor *cursor, struct event_shape *shape)
 {
-	const uint8_t *at = decoder->at[TRACE_COLUMN_SIZE];
 	const uint8_t *end = decoder->end[TRACE_COLUMN_SIZE];
-	const uint8_t *low = decoder->at[TRACE_COLUMN_SIZE_LOW];
-	const uint8_t *low_end = decoder->end[TRACE_COLUMN_SIZE_LOW];
+	uint64_t code =
+	    next_short(&cursor->size, end, &cursor->size_low, decoder->end[TRACE_COLUMN_SIZE_LOW]);
 
-	for (size_t i = 0; i < chunk->n.sizes; i++) {
-		struct event_shape *shape = chunk->shape[i];
-		uint64_t code = next_short(&at, end, &low, low_end);
-		uint64_t size = code - TRACE_SIZE_BASE;
+	if (code == TRACE_SIZE_SAME)
+		return shape->size;
+	if (__builtin_expect(code == TRACE_SIZE_RAW, 0))
+		shape->size = varint(&cursor->size, end);
+	else
+		shape->size = code - TRACE_SIZE_BASE;
+	return shape->size;
+}
 
-		if (__builtin_expect(code == TRACE_SIZE_RAW, 0))
-			size = varint(&at, end);
-		if (code == TRACE_SIZE_SAME)
-			size = shape->size;
-		shape->size = size;
-		events[chunk->size[i]].bytes = size;
-	}
-	decoder->at[TRACE_COLUMN_SIZE] = at;
-	decoder->at[TRACE_COLUMN_SIZE_LOW] = low;
+/* The kind that failed. */
+static void next_failed(struct event_decoder *decoder, struct event *event)
+{
+	const uint8_t **at = &decoder->at[TRACE_COLUMN_EXTRA];
+
+	if (*at < decoder->end[TRACE_COLUMN_EXTRA])
+		event->aux = *(*at)++;
+	else
+		*at = decoder->end[TRACE_COLUMN_EXTRA] + 1;
 }
 
 /*
- * Tells when the release half, which stands before `event`, was: not after its acquisition, and
- * not before what its thread did last (`since`).
+ * Tells when the release half of `event` was: not after its acquisition, and not before what its
+ * thread did last (`since`).
  */
-static void time_release(struct event *event, uint64_t released, uint64_t since)
+static uint64_t next_release(struct event_decoder *decoder, const struct event *event,
+			     uint64_t since)
 {
-	uint64_t tick = released;
+	uint64_t between =
+	    varint(&decoder->at[TRACE_COLUMN_EXTRA], decoder->end[TRACE_COLUMN_EXTRA]);
+	uint64_t tick = between > decoder->time ? 0 : (decoder->time - between) << decoder->widen;
 
 	if (tick > event->order >> 1)
 		tick = event->order >> 1;
-	if (tick < since)
-		tick = since;
-	event[-1].order = tick << 1;
+	return tick < since ? since : tick;
 }
 
-static void decode_extras(struct event_decoder *decoder, const struct chunk *chunk,
-			  struct event *events)
+/*
+ * The rest of a record in which EXTRA has a part, of which `*event` has what the shape and the time
+ * tell. Returns how many events it is: realloc(NULL, n) releases nothing.
+ */
+static __attribute__((noinline)) size_t decode_extra(struct event_decoder *decoder,
+						     struct cursor *cursor,
+						     struct event_shape *shape, uint64_t since,
+						     struct event *event)
 {
-	const uint8_t *at = decoder->at[TRACE_COLUMN_EXTRA];
-	const uint8_t *end = decoder->end[TRACE_COLUMN_EXTRA];
+	struct event old = {.kind = shape->kind,
+			    .op = shape->op == EVENT_MAP ? EVENT_UNMAP : EVENT_RELEASE,
+			    .has = shape->has};
+	struct event fresh = *event;
 
-	for (size_t i = 0; i < chunk->n.extras; i++) {
-		size_t index = chunk->extra[i];
-		struct event *event = &events[index];
-		uint8_t class = event_class[event->kind];
-		uint64_t time = chunk->time[i], between;
-
-		if (class == TRACE_CLASS_FAILED) {
-			if (at >= end) {
-				at = end + 1;
-				break;
-			}
-			event->aux = *at++;
-			continue;
-		}
-		between = varint(&at, end);
-		time_release(event, between > time ? 0 : (time - between) << decoder->widen,
-			     index > 1 ? events[index - 2].order >> 1 : decoder->floor);
-		if (class == TRACE_CLASS_REMAP)
-			event[-1].bytes = varint(&at, end);
+	fresh.bytes = next_size(decoder, cursor, shape);
+	if ((shape->has & HAS_TWO) == 0) {
+		next_failed(decoder, &fresh);
+		*event = fresh;
+		return 1;
 	}
-	decoder->at[TRACE_COLUMN_EXTRA] = at;
-}
-
-/* realloc(NULL, n) releases nothing: takes such halves out again. */
-static size_t drop_empty(struct event *events, size_t count)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		bool two = (events[i].has & HAS_TWO) != 0;
-		bool empty = two && events[i].address == 0 &&
-			     (events[i].op == EVENT_RELEASE || events[i].op == EVENT_UNMAP);
-
-		if (kept != i)
-			events[kept] = events[i];
-		kept += !empty;
+	old.address = next_address(decoder, cursor, &old);
+	fresh.address = next_address(decoder, cursor, &fresh);
+	old.order = next_release(decoder, &fresh, since) << 1;
+	if (event_class[shape->kind] == TRACE_CLASS_REMAP)
+		old.bytes =
+		    varint(&decoder->at[TRACE_COLUMN_EXTRA], decoder->end[TRACE_COLUMN_EXTRA]);
+	if (old.address == 0) {
+		*event = fresh;
+		return 1;
 	}
-	return kept;
+	event[0] = old;
+	event[1] = fresh;
+	return 2;
 }
 
-/* All columns but SHAPE. Returns false when one is unsound: then nothing of the chunk is known. */
-static bool decode_others(struct event_decoder *decoder, struct chunk *chunk, struct event *events)
+/* What a record has of the other columns. Returns how many events it is. */
+static inline __attribute__((always_inline)) size_t
+decode_record(struct event_decoder *decoder, struct cursor *cursor, struct event_shape *shape,
+	      uint64_t tick, uint64_t since, struct event *event)
 {
-	if (!decode_times(decoder, chunk, events))
-		return false;
+	unsigned has = shape->has;
+
+	event->order = tick << 1 | ((has & IS_LATE) != 0);
+	event->address = 0;
+	event->bytes = 0;
+	memcpy(&event->stack, &shape->stack, SHARED_BYTES);
+	if (__builtin_expect(has & HAS_EXTRA, 0)) {
+		struct cursor copy = *cursor; /* so that the other stays in registers */
+		size_t count = decode_extra(decoder, &copy, shape, since, event);
+
+		*cursor = copy;
+		return count;
+	}
 	/* Addresses follow from sizes. */
-	decode_sizes(decoder, chunk, events);
-	if (!decode_addresses(decoder, chunk, events))
-		return false;
-	decode_extras(decoder, chunk, events);
-	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+	if (has & HAS_SIZE)
+		event->bytes = next_size(decoder, cursor, shape);
+	if (__builtin_expect(has & HAS_ADDRESS, 1))
+		event->address = next_address(decoder, cursor, event);
+	return 1;
+}
+
+/* The shape of the next record; NULL when there is none. */
+static inline __attribute__((always_inline)) struct event_shape *
+next_shape(struct event_decoder *decoder, const uint8_t **at, const uint8_t *end)
+{
+	uint64_t code = varint_small(at, end);
+
+	if (__builtin_expect(code == 0, 0))
+		return define(decoder);
+	return code <= decoder->shape_count ? &decoder->shapes[code - 1] : NULL;
+}
+
+/*
+ * Decodes so many records, or up to a shape that does not exist: *sound is then false. Returns
+ * false when a time or an address is none.
+ */
+static bool decode_records(struct event_decoder *decoder, struct event *events, size_t wanted,
+			   size_t *count, size_t *records, bool *sound)
+{
+	struct cursor cursor = {.address = decoder->at[TRACE_COLUMN_ADDRESS],
+				.address_low = decoder->at[TRACE_COLUMN_ADDRESS_LOW],
+				.size = decoder->at[TRACE_COLUMN_SIZE],
+				.size_low = decoder->at[TRACE_COLUMN_SIZE_LOW],
+				.count = decoder->address_count};
+	const uint8_t *at = decoder->at[TRACE_COLUMN_SHAPE];
+	const uint8_t *end = decoder->end[TRACE_COLUMN_SHAPE];
+	struct event *event = events;
+	/* A coarse segment may seem to begin before the events that came before. */
+	uint64_t floor = decoder->floor, tick = decoder->time << decoder->widen;
+	uint32_t same = decoder->same;
+	size_t i;
+
+	tick = tick < floor ? floor : tick;
+	for (i = 0; i < wanted; i++) {
+		struct event_shape *shape = next_shape(decoder, &at, end);
+
+		if (__builtin_expect(shape == NULL, 0))
+			break;
+		if (same == 0) {
+			if (!next_time(decoder))
+				return false;
+			same = decoder->same;
+			tick = decoder->time << decoder->widen;
+			tick = tick < floor ? floor : tick;
+		}
+		same--;
+		event += decode_record(decoder, &cursor, shape, tick, floor, event);
+		floor = tick;
+	}
+	*count = (size_t)(event - events);
+	*records = i;
+	*sound = i == wanted;
+	decoder->at[TRACE_COLUMN_SHAPE] = at;
+	decoder->at[TRACE_COLUMN_ADDRESS] = cursor.address;
+	decoder->at[TRACE_COLUMN_ADDRESS_LOW] = cursor.address_low;
+	decoder->at[TRACE_COLUMN_SIZE] = cursor.size;
+	decoder->at[TRACE_COLUMN_SIZE_LOW] = cursor.size_low;
+	decoder->address_count = cursor.count;
+	decoder->same = same;
+	decoder->floor = floor;
+	for (i = 0; i < TRACE_COLUMNS; i++)
 		if (decoder->at[i] > decoder->end[i])
 			return false;
-	return true;
+	return !cursor.astray;
 }
 
 size_t event_decode_next(struct event_decoder *decoder, struct event *events, uint32_t *bad_records)
 {
-	struct chunk chunk;
+	size_t wanted = decoder->records_left < EVENT_DECODE_RECORDS ? decoder->records_left
+								     : EVENT_DECODE_RECORDS;
+	size_t count, records;
 	bool sound;
 
 	*bad_records = 0;
 	if (decoder->records_left == 0)
 		return 0;
-	sound = decode_shapes(decoder, &chunk, events);
-	if (!decode_others(decoder, &chunk, events)) {
-		*bad_records = decoder->records_left;
-		decoder->records_left = 0;
-		decoder->sound = false;
-		return 0;
+	if (!decode_records(decoder, events, wanted, &count, &records, &sound)) {
+		/* Nothing of the chunk is known. */
+		count = 0;
+		records = 0;
+		sound = false;
 	}
-	decoder->records_left -= (uint32_t)chunk.n.records;
+	decoder->records_left -= (uint32_t)records;
 	if (!sound) {
 		*bad_records = decoder->records_left;
 		decoder->records_left = 0;
 		decoder->sound = false;
 	}
-	if (chunk.n.events == 0)
-		return 0;
-	decoder->floor = events[chunk.n.events - 1].order >> 1;
-	return chunk.n.events == chunk.n.records ? chunk.n.events
-						 : drop_empty(events, chunk.n.events);
+	return count;
 }
