@@ -4,6 +4,7 @@
  * and `memprof plot` are the commands beside this one.
  */
 #include "child.h"
+#include "log.h"
 #include "preload_env.h"
 #include "program.h"
 #include "run_options.h"
@@ -78,14 +79,25 @@ static void tell_not_told(const char *self, const char *name, const struct child
 	print_next_command(self, trace->path);
 }
 
+/* With commas, as the recorder writes it. */
+static const char *counted(uint64_t number, char *buffer, size_t buffer_bytes)
+{
+	struct text text;
+	text_init(&text, buffer, buffer_bytes);
+	text_add_count(&text, number);
+	text_end(&text, buffer);
+	return buffer;
+}
+
 /* For a program that closed its stderr before the recorder could speak, as coreutils do. */
 static void tell_ended(const char *self, const struct run_trace *trace)
 {
+	char events[32], blocks[32];
 	say("recorded %s", trace->path);
-	say("%llu event%s, peak RSS %.1f MiB, %llu block%s live at end",
-	    (unsigned long long)trace->events, trace->events == 1 ? "" : "s",
-	    (double)trace->peak_rss_bytes / (1 << 20), (unsigned long long)trace->blocks,
-	    trace->blocks == 1 ? "" : "s");
+	say("%s event%s, peak RSS %.1f MiB, %s block%s live at end",
+	    counted(trace->events, events, sizeof(events)), trace->events == 1 ? "" : "s",
+	    (double)trace->peak_rss_bytes / (1 << 20),
+	    counted(trace->blocks, blocks, sizeof(blocks)), trace->blocks == 1 ? "" : "s");
 	print_next_command(self, trace->path);
 }
 

@@ -5,6 +5,7 @@ these tests depend on nothing but the launcher and the recorder.
 """
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -101,6 +102,22 @@ class Launcher(unittest.TestCase):
             self.assertIn(f"was killed by signal {int(number)},", process.err)
             self.assertIn(f"in {name}.bin", process.err)
             self.assertIn(f"memprof-report {name}.bin", process.err)
+
+    def test_closing_lines_for_a_program_that_closed_its_stderr(self):
+        """The launcher's are the recorder's own, with the same figures written alike."""
+        program = self.compile("program", "#include <stdlib.h>\n#include <unistd.h>\n"
+                               "int main(int argc, char **argv) {\n"
+                               "  for (int i = 0; i < 1234; i++) *(void *volatile *)argv = malloc(9);"
+                               "\n  return argc > 1 ? close(2) : 0; }", "-O0")
+        said = []
+        for arguments in ([], ["close"]):
+            process = self.run_it("run", program, *arguments)
+            self.assertEqual(process.returncode, 0)
+            lines = process.err.splitlines()
+            self.assertEqual(len(lines), 3, process.err)
+            said.append(re.sub(r"RSS [\d.]+", "RSS", lines[1]))
+        self.assertRegex(said[0], r"memprof: 1,2\d\d events, .* 1,2\d\d blocks live at end")
+        self.assertEqual(said[0], said[1])
 
     def test_quiet_after_a_kill(self):
         process = self.run_it("run", "--quiet", "sh", "-c", "kill -9 $$")
