@@ -136,13 +136,17 @@ static bool is_trace(const char *path, struct trace_header *header, struct times
 	return yes;
 }
 
-/* When the process began, on the clock of file times; to the clock tick (10 ms) before. */
+/*
+ * When the process began, on the clock of file times; to the clock tick (10 ms) before. Earlier
+ * still if we are interrupted between the clocks, never later: what was written since must not look
+ * older.
+ */
 static double start_realtime(const struct process *process)
 {
 	struct timespec boot, real;
 
-	clock_gettime(CLOCK_BOOTTIME, &boot);
 	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
 	return (double)real.tv_sec + (double)real.tv_nsec * 1e-9 - (double)boot.tv_sec -
 	       (double)boot.tv_nsec * 1e-9 + (double)process->start / 100.0;
 }
