@@ -1,8 +1,9 @@
 """What the documents say is there: docs.py ROOT MEMPROF.
 
 Links between them lead somewhere, manual pages are sound for groff, and each page, its command's help and
-the recorder's table have the same options, exit statuses and variables.
+the recorder's table have the same options, exit statuses and variables. The architecture names each module.
 """
+import fnmatch
 import pathlib
 import re
 import subprocess
@@ -71,6 +72,15 @@ table = set(re.findall(f'"({VARIABLE})"', (ROOT / "preload/options.c").read_text
 equal("variables", "memprof", table, set(re.findall(VARIABLE, tags("memprof")["OPTIONS"])))
 equal("variables", "memprof run", table,
       set(re.findall(f'"({VARIABLE})"', (ROOT / "tools/run_options.c").read_text())))
+
+names = re.findall(r"`([a-z_0-9*]+)`", (ROOT / "docs/architecture.md").read_text())
+modules = [path for part in ("preload", "analyzer", "tools") for path in (ROOT / part).glob("*.c")]
+for path in modules:
+    check(any(fnmatch.fnmatch(path.stem, name) for name in names),
+          f"architecture.md has no {path.relative_to(ROOT)}")
+for family in set(name for name in names if "_" in name):
+    check(fnmatch.filter([path.stem for path in modules], family),
+          f"architecture.md has {family}, which is not there")
 
 print("\n".join(wrong) or "the documents agree with what is there")
 sys.exit(bool(wrong))
