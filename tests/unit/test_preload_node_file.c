@@ -5,15 +5,14 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <zstd.h>
 
-#include "preload_support.h"
+#include "preload_nodes.h"
 
 static void point(const char *name);
 #define NODE_FILE_POINT(name) point(name)
 #include "node_file.c"
 
-#define CHUNK TRACE_NODES_CHUNK_WORDS
+#define CHUNK NODES_CHUNK
 #define NODES (5 * CHUNK)
 
 /* Shared with the child: what it has written, and where it is to die. */
@@ -49,45 +48,15 @@ static void child(void)
 	_exit(0);
 }
 
-static uint64_t varint(const uint8_t **next)
-{
-	uint64_t value = 0;
-
-	for (unsigned shift = 0;; shift += 7) {
-		value |= (uint64_t)(**next & 0x7f) << shift;
-		if (*(*next)++ < 0x80)
-			return value;
-	}
-}
-
 static void check_packed(const struct support_segment *segment, bool *found)
 {
-	static uint8_t columns[CHUNK * 30];
-	static uint64_t codes[CHUNK];
-	struct trace_packed_nodes head;
-	const uint8_t *next[TRACE_NODE_COLUMNS];
-	uint32_t id = segment->head.index * CHUNK + NODE_FILE_FIRST;
-	size_t at = 0, count = 0, got;
+	static uint64_t words[CHUNK];
 
-	memcpy(&head, segment->payload, sizeof(head));
-	got = ZSTD_decompress(columns, sizeof(columns), segment->payload + sizeof(head),
-			      segment->head.payload_bytes - sizeof(head));
-	ck_assert(!ZSTD_isError(got));
-	for (unsigned i = 0; i < TRACE_NODE_COLUMNS; i++) {
-		next[i] = columns + at;
-		at += head.column_bytes[i];
-	}
-	ck_assert_uint_eq(at, got);
-	for (uint32_t i = 0; i < head.nodes; i++, id++) {
-		uint64_t parent = id - varint(&next[0]) - 1, number = varint(&next[1]);
+	nodes_unpack(segment, words);
+	for (uint32_t word = NODE_FILE_FIRST; word < CHUNK; word++) {
+		uint32_t id = segment->head.index * CHUNK + word;
 
-		if (!number) {
-			uint64_t delta = varint(&next[2]);
-
-			codes[count] = (count ? codes[count - 1] : 0) + (delta >> 1 ^ -(delta & 1));
-			number = ++count;
-		}
-		ck_assert_uint_eq(parent << 38 | codes[number - 1], word_of(id));
+		ck_assert_uint_eq(words[word], word_of(id));
 		found[id] = true;
 	}
 }

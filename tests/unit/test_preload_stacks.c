@@ -1,14 +1,12 @@
 /* Stacks interned: whatever id is given, the file says which parent and pc it means. */
 #include "stacks.h"
 
-#include <zstd.h>
-
 #include "node_file.h"
 #include "node_wide.h"
-#include "preload_support.h"
+#include "preload_nodes.h"
 
-#define CHUNK TRACE_NODES_CHUNK_WORDS
-#define FIRST (TRACE_WINDOW_CHUNK_WORD + 1)
+#define CHUNK NODES_CHUNK
+#define FIRST NODES_FIRST
 
 static void setup(void)
 {
@@ -35,53 +33,13 @@ static void take_word(struct nodes *nodes, uint32_t id, uint64_t word)
 		nodes->words[id] = word;
 }
 
-static uint64_t varint(const uint8_t **next)
-{
-	uint64_t value = 0;
-
-	for (unsigned shift = 0;; shift += 7) {
-		value |= (uint64_t)(**next & 0x7f) << shift;
-		if (*(*next)++ < 0x80)
-			return value;
-	}
-}
-
-/* As memprof/trace.h describes it. */
 static void unpack(struct nodes *nodes, const struct support_segment *segment)
 {
-	static uint8_t columns[CHUNK * 30];
-	static uint64_t codes[CHUNK];
-	const uint8_t *next[TRACE_NODE_COLUMNS];
-	struct trace_packed_nodes head;
-	uint32_t id = segment->head.index * CHUNK + FIRST;
-	size_t at = 0, count = 0;
+	static uint64_t words[CHUNK];
 
-	memcpy(&head, segment->payload, sizeof(head));
-	if (head.compression == TRACE_COMPRESSION_ZSTD)
-		ck_assert(!ZSTD_isError(
-		    ZSTD_decompress(columns, sizeof(columns), segment->payload + sizeof(head),
-				    segment->head.payload_bytes - sizeof(head))));
-	else
-		memcpy(columns, segment->payload + sizeof(head),
-		       segment->head.payload_bytes - sizeof(head));
-	for (unsigned i = 0; i < TRACE_NODE_COLUMNS; i++) {
-		next[i] = columns + at;
-		at += head.column_bytes[i];
-	}
-	ck_assert_uint_eq(head.nodes, CHUNK - FIRST);
-	for (; head.nodes > 0; head.nodes--, id++) {
-		uint64_t parent = id - varint(&next[TRACE_NODE_COLUMN_PARENT]) - 1;
-		uint64_t number = varint(&next[TRACE_NODE_COLUMN_CODE]);
-
-		if (!number) {
-			uint64_t delta = varint(&next[TRACE_NODE_COLUMN_DEFINITION]);
-
-			codes[count] = (count ? codes[count - 1] : 0) + (delta >> 1 ^ -(delta & 1));
-			number = ++count;
-		}
-		ck_assert_uint_le(number, count);
-		take_word(nodes, id, parent << 38 | codes[number - 1]);
-	}
+	nodes_unpack(segment, words);
+	for (uint32_t word = FIRST; word < CHUNK; word++)
+		take_word(nodes, segment->head.index * CHUNK + word, words[word]);
 }
 
 static struct nodes read_nodes(void)
