@@ -2,13 +2,13 @@
  * The first question walks the unit's tree and keeps its functions by address; not what is inside
  * of functions, which is most of the tree and seldom has others (nested ones, methods of local
  * classes): that is walked for an address that is in none. The first question about a function
- * walks that function's tree and keeps what is inlined there. The line table is libdw's, which
- * keeps it too.
+ * walks that function's tree and keeps what is inlined there.
  *
  * Rules: DWARF 5 sections 2.17 (ranges), 3.3.8 (inlined subroutines), 6.2 (lines).
  */
 #include "symbol_libdw_unit.h"
 
+#include "symbol_libdw_lines.h"
 #include "symbol_libdw_ranges.h"
 #include "symbol_libdw_scopes.h"
 #include "symbolizer.h"
@@ -44,21 +44,24 @@ struct libdw_unit {
 	struct libdw_scopes *scopes;
 	const char *directory; /* DW_AT_comp_dir; libdw's */
 	enum walked walked;
+	bool split;
 	bool has_code;
 	bool is_c;
 	struct function *functions;
 	size_t count;
 	size_t room;
 	struct symbol_ranges ranges; /* of `functions` */
+	struct libdw_lines *lines;   /* NULL: libdw is to be asked */
 };
 
-struct libdw_unit *libdw_unit_new(const Dwarf_Die *die, struct libdw_scopes *scopes)
+struct libdw_unit *libdw_unit_new(const Dwarf_Die *die, bool split, struct libdw_scopes *scopes)
 {
 	struct libdw_unit *unit = calloc(1, sizeof(*unit));
 
 	if (!unit)
 		return NULL;
 	unit->die = *die;
+	unit->split = split;
 	unit->scopes = scopes;
 	return unit;
 }
@@ -80,6 +83,7 @@ void libdw_unit_free(struct libdw_unit *unit)
 	if (!unit)
 		return;
 	clear(unit);
+	libdw_lines_free(unit->lines);
 	free(unit);
 }
 
@@ -228,6 +232,8 @@ static void walk_unit_once(struct libdw_unit *unit, enum walked how_far)
 		    dwarf_formstring(dwarf_attr(&unit->die, DW_AT_comp_dir, &attribute));
 		unit->is_c = libdw_scopes_none(&unit->die);
 		unit->has_code = may_have_code(&unit->die);
+		if (!unit->split)
+			unit->lines = libdw_lines_new(&unit->die, unit->directory);
 	}
 	clear(unit);
 	unit->walked = how_far;
@@ -349,21 +355,28 @@ static const char *call_file(struct libdw_unit *unit, Dwarf_Die *die)
 	Dwarf_Files *files;
 	size_t count;
 
-	if (!dwarf_attr(die, DW_AT_call_file, &attribute) ||
-	    dwarf_getsrcfiles(&unit->die, &files, &count) != 0)
+	if (!dwarf_attr(die, DW_AT_call_file, &attribute))
+		return NULL;
+	if (unit->lines)
+		return libdw_lines_file(unit->lines, number_of(die, DW_AT_call_file));
+	if (dwarf_getsrcfiles(&unit->die, &files, &count) != 0)
 		return NULL;
 	return dwarf_filesrc(files, number_of(die, DW_AT_call_file), NULL, NULL);
 }
 
 static bool find_line(struct libdw_unit *unit, uint64_t address, struct symbol_frame *frame)
 {
-	Dwarf_Line *line = dwarf_getsrc_die(&unit->die, address);
+	Dwarf_Line *line;
 	int number = 0;
 
+	frame->directory = unit->directory;
+	if (unit->lines)
+		return libdw_lines_find(unit->lines, address, &frame->file, &frame->line) &&
+		       frame->file != NULL;
+	line = dwarf_getsrc_die(&unit->die, address);
 	if (!line)
 		return false;
 	frame->file = dwarf_linesrc(line, NULL, NULL);
-	frame->directory = unit->directory;
 	if (dwarf_lineno(line, &number) == 0 && number > 0)
 		frame->line = (uint32_t)number;
 	return frame->file != NULL;

@@ -18,10 +18,10 @@ struct libdw_scopes;
 struct libdw_unit;
 
 /*
- * NULL without memory. `die` is the unit's own; for a split unit that of the .dwo part. `scopes`
+ * NULL without memory. `die` is the unit's own; for a `split` unit that of the .dwo part. `scopes`
  * are shared by the units of a file and outlive them.
  */
-struct libdw_unit *libdw_unit_new(const Dwarf_Die *die, struct libdw_scopes *scopes);
+struct libdw_unit *libdw_unit_new(const Dwarf_Die *die, bool split, struct libdw_scopes *scopes);
 void libdw_unit_free(struct libdw_unit *unit);
 
 /*

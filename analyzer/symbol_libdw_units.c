@@ -181,14 +181,15 @@ static struct libdw_unit *unit_at(struct libdw_units *units, uint32_t index)
 	struct entry *entry = &units->entries[index];
 	Dwarf_Die die, split;
 	uint8_t type = 0;
+	bool is_split;
 
 	if (entry->unit || !dwarf_offdie(units->dwarf, entry->offset, &die))
 		return entry->unit;
 	if (!is_code_unit(&die) ||
 	    dwarf_cu_info(die.cu, NULL, &type, NULL, &split, NULL, NULL, NULL) != 0)
 		return NULL;
-	entry->unit =
-	    libdw_unit_new(type == DW_UT_skeleton && split.addr ? &split : &die, units->scopes);
+	is_split = type == DW_UT_skeleton && split.addr;
+	entry->unit = libdw_unit_new(is_split ? &split : &die, is_split, units->scopes);
 	return entry->unit;
 }
 
