@@ -175,6 +175,28 @@ def column_events(data, at, payload, group):
     assert all(column.at == len(column.data) for column in columns), "columns are used up"
 
 
+def stage_payload(data, at, position, end):
+    """The parts of a stage put together to what would have been the next EVENTS segment."""
+    head, columns, total = bytearray(data[at:at + 144]), [b""] * 10, 0
+    assert struct.unpack_from("=Q", head, 16)[0] == position
+    at += 144
+    while position < end:
+        start, position_after, last_tick, count, size, *lengths = struct.unpack_from(
+            "=3Q2I10I", data, at)
+        assert start == position and size % 8 == 0 and 72 + sum(lengths) <= size
+        place = at + 72
+        for column, length in enumerate(lengths):
+            columns[column] += data[place:place + length]
+            place += length
+        position, total, at = position_after, total + count, at + size
+    assert position == end, "the last part ends where the words begin"
+    struct.pack_into("=I", head, 12, total)
+    struct.pack_into("=Q", head, 24, end)
+    struct.pack_into("=Q", head, 48, last_tick)
+    struct.pack_into("=10I", head, 96, *map(len, columns))
+    return bytes(head) + b"".join(columns)
+
+
 def ring_events(words, shift):
     at = 0
     while at < len(words):
@@ -204,20 +226,26 @@ def read_events(data):
     for at, kind, index, payload in segments(data):
         if kind == RING:
             head, flushed = struct.unpack_from("=QQ", data, at + 64)
+            staged, word_bytes = struct.unpack_from("=QQ", data, at + 64 + 64)
+            assert (head - flushed) * 8 <= word_bytes
             words = struct.unpack_from(f"={head - flushed}Q", data, at + offset)
-            rings[index] = (flushed, words)
+            rings[index] = (flushed, words, staged, at + offset + word_bytes)
         elif kind == EVENTS:
             ring = struct.unpack_from("=I", data, at + 64)[0]
             start, end = struct.unpack_from("=QQ", data, at + 64 + 16)
             assert data[at + 64 + 138] >= shift
             flushes.setdefault(ring, []).append((start, end, at + 64, payload))
-    for index, (flushed, words) in rings.items():
+    for index, (flushed, words, staged, stage) in rings.items():
         position, events, group = 0, [], {}
         for start, end, at, payload in sorted(flushes.get(index, [])):
             assert start == position, "no gap between flushes"
             events += column_events(data, at, payload, group)
             position = end
-        assert position >= flushed
+        if position < flushed:
+            assert position == staged, "the stage goes on where segments end"
+            payload = stage_payload(data, stage, staged, flushed)
+            events += column_events(payload, 0, len(payload), group)
+            position = flushed
         yield events + list(ring_events(words[position - flushed:], shift))
 
 
@@ -293,7 +321,9 @@ def sums(path):
 
 PROGRAM = r"""
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+static int killed;
 static void *work(void *seed)
 {
 	unsigned state = (unsigned)(size_t)seed;
@@ -306,12 +336,15 @@ static void *work(void *seed)
 			posix_memalign(block, 64, 1 + (state >> 8 & 255));
 		else
 			*block = malloc(state >> 8 & 1023);
+		if (killed && i == 19990)
+			raise(SIGKILL);
 	}
 	return NULL;
 }
-int main(void)
+int main(int argc, char **argv)
 {
 	pthread_t threads[3];
+	killed = argc > 1;
 	for (size_t i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, work, (void *)(i + 1));
 	for (int i = 0; i < 3; i++)
@@ -321,20 +354,41 @@ int main(void)
 """
 
 
-def compare(memprof, report, compiler):
-    with tempfile.TemporaryDirectory(prefix="memprof-format.") as place:
-        subprocess.run([compiler, "-xc", "-w", "-O1", "-o", f"{place}/program", "-",
-                        "-fno-builtin", "-lpthread"], input=PROGRAM, text=True, check=True)
-        subprocess.run([memprof, "run", "-q", "--compress=none", "-o", f"{place}/t.bin",
-                        f"{place}/program"], check=True)
-        ours = sums(f"{place}/t.bin")
-        said = subprocess.run([report, "--format=json", f"{place}/t.bin"], check=True,
-                              capture_output=True, text=True).stdout
-        theirs = json.loads(said)["totals"]
+def compare_run(memprof, report, trace, command, status):
+    """Records and reads with both; returns what was read, exits where they differ."""
+    ran = subprocess.run([memprof, "run", "-q", "--compress=none", "-o", trace, *command],
+                         check=False).returncode
+    assert ran == status, f"status {ran}"
+    ours = sums(trace)
+    said = subprocess.run([report, "--format=json", trace], check=True, capture_output=True,
+                          text=True).stdout
+    theirs = json.loads(said)["totals"]
     wrong = [f"{name}: {ours[name]} by this reader, {theirs[name]} by memprof-report"
              for name in ours if ours[name] != theirs[name]]
     print("\n".join(wrong or [f"{name} {value}" for name, value in ours.items()]))
-    sys.exit(bool(wrong) or ours["allocations"] < 50000)
+    if wrong:
+        sys.exit(1)
+    return ours
+
+
+def staged(trace):
+    """Whether something stands in a stage."""
+    data = pathlib.Path(trace).read_bytes()
+    rings = [at for at, kind, _, _ in segments(data) if kind == RING]
+    return any(struct.unpack_from("=Q", data, at + 128)[0] <
+               struct.unpack_from("=Q", data, at + 72)[0] for at in rings)
+
+
+def compare(memprof, report, compiler):
+    """A program that ends, and one that is killed when its threads have much in their stages."""
+    with tempfile.TemporaryDirectory(prefix="memprof-format.") as place:
+        program, trace = f"{place}/program", f"{place}/t.bin"
+        subprocess.run([compiler, "-xc", "-w", "-O1", "-o", program, "-", "-fno-builtin",
+                        "-lpthread"], input=PROGRAM, text=True, check=True)
+        ended = compare_run(memprof, report, trace, [program], 0)
+        killed = compare_run(memprof, report, f"{trace}2", [program, "killed"], -9)
+        print("killed: something was staged" if staged(f"{trace}2") else "killed: nothing staged")
+    sys.exit(ended["allocations"] < 50000 or killed["allocations"] < 19990)
 
 
 if __name__ == "__main__":
