@@ -88,8 +88,8 @@ int agg_leaks_pass(struct agg_leaks *agg, const struct agg_sites *sites)
 {
 	if (reserve(agg, sites->count) != 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < sites->count; i++)
-		agg->trend[i][agg->part] = sites->sites[i].live_bytes;
+	if (agg->count != 0)
+		agg_sites_live(sites, &agg->trend[0][agg->part], PROFILE_TREND_POINTS);
 	agg->part++;
 	return 0;
 }

@@ -191,20 +191,18 @@ void agg_maps_finish(struct agg_maps *agg)
 
 int agg_maps_changes(struct agg_maps *agg, const struct replay_batch *batch)
 {
-	if (!batch->others)
-		return 0;
-	for (size_t i = 0; i < batch->count; i++) {
-		const struct replay_change *change = &batch->changes[i];
+	for (size_t i = 0; i < batch->other_count; i++) {
+		const struct replay_other *other = &batch->others[i];
 		uint64_t end;
 		int rc = 0;
 
-		if (change->op == REPLAY_MAP) {
-			rc = map(agg, change->address, change->bytes, change->site);
-		} else if (change->op == REPLAY_UNMAP) {
-			end = end_of(change->address, change->bytes);
+		if (other->op == REPLAY_MAP) {
+			rc = map(agg, other->address, other->bytes, other->site);
+		} else if (other->op == REPLAY_UNMAP) {
+			end = end_of(other->address, other->bytes);
 			if (end <= UINT64_MAX - agg->page_size)
 				end = (end + agg->page_size - 1) & ~(agg->page_size - 1);
-			rc = cut(agg, change->address, end);
+			rc = cut(agg, other->address, end);
 		}
 		if (rc != 0)
 			return rc;

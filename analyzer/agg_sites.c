@@ -5,7 +5,6 @@
 #include "agg_sites.h"
 
 #include <errno.h>
-#include <memprof/trace.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +15,7 @@ void agg_sites_init(struct agg_sites *agg)
 
 void agg_sites_fini(struct agg_sites *agg)
 {
+	free(agg->origins);
 	free(agg->sites);
 	free(agg->more);
 	*agg = (struct agg_sites){0};
@@ -28,13 +28,9 @@ static int grow(struct agg_sites *agg, size_t count)
 	struct agg_site *sites;
 	struct agg_site_more *more;
 
-	/* One line each, so that a site never lies across two. */
-	sites = aligned_alloc(64, capacity * sizeof(*sites));
+	sites = reallocarray(agg->sites, capacity, sizeof(*sites));
 	if (sites == NULL)
 		return -ENOMEM;
-	if (agg->count != 0)
-		memcpy(sites, agg->sites, agg->count * sizeof(*sites));
-	free(agg->sites);
 	agg->sites = sites;
 	more = reallocarray(agg->more, capacity, sizeof(*more));
 	if (more == NULL)
@@ -59,41 +55,89 @@ static int reserve(struct agg_sites *agg, size_t count)
 	return 0;
 }
 
-static inline void catch_up(struct agg_site *site, uint64_t stamp)
+/* ---- origins ---- */
+
+static int reserve_origins(struct agg_sites *agg, size_t number)
+{
+	size_t count = agg->origin_count == 0 ? 1024 : agg->origin_count;
+	struct agg_origin *origins;
+
+	if (number < agg->origin_count)
+		return 0;
+	while (count <= number)
+		count *= 2;
+	origins = reallocarray(agg->origins, count, sizeof(*origins));
+	if (origins == NULL)
+		return -ENOMEM;
+	memset(origins + agg->origin_count, 0, (count - agg->origin_count) * sizeof(*origins));
+	agg->origins = origins;
+	agg->origin_count = count;
+	return 0;
+}
+
+static inline void catch_up(struct agg_origin *origin, uint64_t stamp)
+{
+	if (origin->stamp != stamp) {
+		origin->peak_blocks = origin->live_blocks;
+		origin->stamp = stamp;
+	}
+}
+
+/* A site's figures of the peak, made current: of what went before it nothing was left at the peak.
+ */
+static void renew_peak(struct agg_site *site, uint64_t stamp)
 {
 	if (site->stamp != stamp) {
-		site->peak_bytes = site->live_bytes;
-		site->peak_blocks = site->live_blocks;
+		site->peak_bytes = 0;
+		site->peak_blocks = 0;
 		site->stamp = stamp;
 	}
 }
 
-static inline void allocate(struct agg_sites *agg, const struct replay_change *change)
+/* Adds an origin's figures to those of its site. */
+static void fold(struct agg_sites *agg, struct agg_origin *origin)
 {
-	struct agg_site *site = &agg->sites[change->site];
+	struct agg_site *site = &agg->sites[origin->site];
 
-	catch_up(site, agg->stamp);
-	if (__builtin_expect(site->allocations == 0, 0))
-		agg->more[change->site].first_tick = change->tick;
-	site->allocations++;
-	site->bytes += change->bytes;
-	site->live_bytes += change->bytes;
-	site->live_blocks++;
-	site->last_tick = change->tick;
-	agg->reallocs +=
-	    change->kind == TRACE_EVENT_REALLOC || change->kind == TRACE_EVENT_REALLOCARRAY;
+	catch_up(origin, agg->stamp);
+	renew_peak(site, agg->stamp);
+	site->peak_bytes += origin->peak_blocks * origin->bytes;
+	site->peak_blocks += origin->peak_blocks;
+	site->live_bytes += origin->live_blocks * origin->bytes;
+	site->live_blocks += origin->live_blocks;
+	site->allocations += origin->allocations;
+	site->bytes += origin->allocations * origin->bytes;
+	if (origin->last_tick > site->last_tick)
+		site->last_tick = origin->last_tick;
+	agg->more[origin->site].temporary += origin->temporary;
 }
 
-static inline void release(struct agg_sites *agg, const struct replay_change *change)
+static int take_origins(struct agg_sites *agg, const struct replay_batch *batch)
 {
-	struct agg_site *site = &agg->sites[change->site];
+	for (size_t i = 0; i < batch->origin_count; i++) {
+		const struct replay_origin *from = &batch->origins[i];
+		struct agg_site_more *more = &agg->more[from->site];
+		struct agg_origin *origin;
 
-	catch_up(site, agg->stamp);
-	site->live_bytes -= change->bytes;
-	site->live_blocks--;
-	if (change->flags & REPLAY_TEMPORARY)
-		agg->more[change->site].temporary++;
+		if (reserve_origins(agg, from->number) != 0)
+			return -ENOMEM;
+		origin = &agg->origins[from->number];
+		if (origin->allocations != 0)
+			fold(agg, origin);
+		*origin = (struct agg_origin){
+		    .bytes = from->bytes, .site = from->site, .stamp = agg->stamp};
+		if (more->first_tick == 0)
+			more->first_tick = from->tick + 1;
+	}
+	return 0;
+}
+
+/* What is not the rule. */
+static void count_flags(struct agg_sites *agg, const struct replay_change *change)
+{
+	agg->reallocs += (change->flags & REPLAY_REALLOC) != 0;
 	agg->mismatched += (change->flags & REPLAY_MISMATCHED) != 0;
+	agg->origins[change->origin].temporary += (change->flags & REPLAY_TEMPORARY) != 0;
 }
 
 /* The highest state so far within a batch; perhaps within the run. */
@@ -109,45 +153,78 @@ static inline void rise(struct agg_sites *agg, struct agg_range *range, uint64_t
 	}
 }
 
+static void take_changes(struct agg_sites *agg, const struct replay_batch *batch,
+			 struct agg_range *range)
+{
+	const struct replay_change *change = batch->changes, *end = change + batch->count;
+	struct agg_origin *origins = agg->origins;
+	uint64_t live = agg->live_bytes, low = live;
+	uint64_t blocks = agg->live_blocks;
+
+	for (; change < end; change++) {
+		struct agg_origin *origin = &origins[change->origin];
+
+		catch_up(origin, agg->stamp);
+		if (change->flags & REPLAY_FREE) {
+			origin->live_blocks--;
+			blocks--;
+			live -= origin->bytes;
+			low = live < low ? live : low;
+		} else {
+			origin->live_blocks++;
+			origin->allocations++;
+			origin->last_tick = change->tick;
+			blocks++;
+			live += origin->bytes;
+			if (live > range->high)
+				rise(agg, range, live, change->tick);
+		}
+		if (change->flags & ~(uint32_t)REPLAY_FREE)
+			count_flags(agg, change);
+	}
+	range->low = low;
+	agg->live_bytes = live;
+	agg->live_blocks = blocks;
+}
+
 int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, size_t site_count,
 		      struct agg_range *range)
 {
-	const struct replay_change *change = batch->changes, *end = change + batch->count;
-	uint64_t live = agg->live_bytes;
-	uint64_t blocks = agg->live_blocks;
-
-	*range = (struct agg_range){.high = live, .low = live};
-	if (reserve(agg, site_count) != 0)
+	*range = (struct agg_range){.high = agg->live_bytes, .low = agg->live_bytes};
+	if (reserve(agg, site_count) != 0 || take_origins(agg, batch) != 0)
 		return -ENOMEM;
-	for (; change < end; change++) {
-		if (change->op == REPLAY_ALLOCATE) {
-			allocate(agg, change);
-			blocks++;
-			live += change->bytes;
-			if (live > range->high)
-				rise(agg, range, live, change->tick);
-		} else if (change->op == REPLAY_FREE) {
-			release(agg, change);
-			blocks--;
-			live -= change->bytes;
-			range->low = live < range->low ? live : range->low;
-		} else if (change->op == REPLAY_FAILED) {
-			agg->more[change->site].failed++;
-		}
-	}
-	agg->live_bytes = live;
-	agg->live_blocks = blocks;
+	for (size_t i = 0; i < batch->other_count; i++)
+		if (batch->others[i].op == REPLAY_FAILED)
+			agg->more[batch->others[i].site].failed++;
+	take_changes(agg, batch, range);
 	return 0;
+}
+
+void agg_sites_live(const struct agg_sites *agg, uint64_t *live_bytes, size_t stride)
+{
+	for (size_t i = 0; i < agg->origin_count; i++) {
+		const struct agg_origin *origin = &agg->origins[i];
+
+		if (origin->live_blocks != 0)
+			live_bytes[origin->site * stride] += origin->live_blocks * origin->bytes;
+	}
 }
 
 void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 {
+	for (size_t i = 0; i < agg->origin_count; i++)
+		if (agg->origins[i].allocations != 0)
+			fold(agg, &agg->origins[i]);
+	free(agg->origins);
+	agg->origins = NULL;
+	agg->origin_count = 0;
 	*totals = (struct agg_totals){
 	    .peak_tick = agg->peak_tick, .reallocs = agg->reallocs, .mismatched = agg->mismatched};
 	for (size_t i = 0; i < agg->count; i++) {
 		struct agg_site *site = &agg->sites[i];
 
-		catch_up(site, agg->stamp);
+		renew_peak(site, agg->stamp);
+		agg->more[i].first_tick -= agg->more[i].first_tick != 0;
 		totals->allocations += site->allocations;
 		totals->bytes += site->bytes;
 		totals->live_blocks += site->live_blocks;

@@ -1,18 +1,30 @@
 /*
  * How much each site allocated, holds and held at the peak; the totals are their sums.
  *
- * The peak in one pass: a site keeps what it held at the last peak only lazily. `stamp` is the
- * number of the peak that peak_* belong to; when a newer peak has passed meanwhile, the site did
- * not change since, so what it holds now is what it held then.
+ * Counted is by origin, whose blocks are all of one size; sites get their sums at the end, or when
+ * an origin's number is given to another.
+ *
+ * The peak in one pass: what an origin held at the last peak is kept only lazily. `stamp` is the
+ * number of the peak that `peak_blocks` belongs to; when a newer peak has passed meanwhile, the
+ * origin did not change since, so what it holds now is what it held then.
  */
 #ifndef AGG_SITES_H
 #define AGG_SITES_H
 
 #include "replay.h"
 
-/* One cache line: all that every event touches. */
+struct agg_origin {
+	uint64_t bytes; /* of each block */
+	uint64_t stamp;
+	uint64_t allocations;
+	uint64_t last_tick; /* of an allocation; shifted */
+	uint64_t temporary;
+	uint32_t live_blocks, peak_blocks;
+	uint32_t site;
+};
+
 struct agg_site {
-	uint64_t live_bytes;
+	uint64_t live_bytes; /* this and live_blocks: by agg_sites_finish() */
 	uint64_t live_blocks;
 	uint64_t peak_bytes; /* valid for the peak `stamp`; agg_sites_finish() makes all current */
 	uint64_t peak_blocks;
@@ -23,7 +35,8 @@ struct agg_site {
 };
 
 struct agg_site_more {
-	uint64_t first_tick; /* of an allocation; shifted */
+	/* Of an allocation; shifted. Until agg_sites_finish() one more, and 0 is none. */
+	uint64_t first_tick;
 	uint64_t temporary;
 	uint64_t failed;
 };
@@ -43,6 +56,8 @@ struct agg_totals {
 };
 
 struct agg_sites {
+	struct agg_origin *origins; /* by number; those without a block ever are all zero */
+	size_t origin_count;
 	struct agg_site *sites;
 	struct agg_site_more *more;
 	size_t count;
@@ -63,6 +78,9 @@ void agg_sites_fini(struct agg_sites *agg);
  */
 int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, size_t site_count,
 		      struct agg_range *range);
+
+/* Adds what each site holds to live_bytes[site * stride]. */
+void agg_sites_live(const struct agg_sites *agg, uint64_t *live_bytes, size_t stride);
 
 /* After the last batch: makes peak_* of every site current, and adds up the totals. */
 void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals);

@@ -30,14 +30,14 @@ void agg_timeline_fini(struct agg_timeline *agg)
 
 static void take_samples(struct agg_timeline *agg, const struct replay_batch *batch)
 {
-	for (size_t i = 0; i < batch->count; i++) {
-		const struct replay_change *change = &batch->changes[i];
+	for (size_t i = 0; i < batch->other_count; i++) {
+		const struct replay_other *other = &batch->others[i];
 
-		if (change->op != REPLAY_SAMPLE || change->kind != TRACE_EVENT_RSS)
+		if (other->op != REPLAY_SAMPLE || other->kind != TRACE_EVENT_RSS)
 			continue;
-		agg->rss_bytes = change->bytes;
-		if (change->bytes > agg->peak_rss_bytes)
-			agg->peak_rss_bytes = change->bytes;
+		agg->rss_bytes = other->bytes;
+		if (other->bytes > agg->peak_rss_bytes)
+			agg->peak_rss_bytes = other->bytes;
 	}
 }
 
@@ -46,8 +46,7 @@ void agg_timeline_changes(struct agg_timeline *agg, const struct replay_batch *b
 {
 	struct agg_interval *now;
 
-	if (batch->others)
-		take_samples(agg, batch);
+	take_samples(agg, batch);
 	if (agg->count == 0)
 		return;
 	now = &agg->intervals[agg->current];
@@ -118,27 +117,53 @@ void agg_curves_fini(struct agg_curves *agg)
 {
 	free(agg->live);
 	free(agg->bytes);
+	free(agg->origins);
+	agg->origins = NULL;
+	agg->origin_room = 0;
 	agg->live = NULL;
 	agg->bytes = NULL;
 }
 
-void agg_curves_changes(struct agg_curves *agg, const struct replay_batch *batch)
+static int reserve_numbers(struct agg_curves *agg, size_t number)
 {
-	const struct replay_change *changes = batch->changes;
+	size_t room = agg->origin_room == 0 ? 1024 : agg->origin_room;
+	void *larger;
 
-	for (size_t i = 0; i < batch->count; i++) {
-		uint32_t rank;
+	if (number < agg->origin_room)
+		return 0;
+	while (room <= number)
+		room *= 2;
+	larger = reallocarray(agg->origins, room, sizeof(*agg->origins));
+	if (larger == NULL)
+		return -ENOMEM;
+	agg->origins = larger;
+	agg->origin_room = room;
+	return 0;
+}
 
-		if (changes[i].op > REPLAY_FREE || changes[i].site >= agg->sites)
-			continue;
-		rank = agg->rank_of_site[changes[i].site];
-		if (rank == UINT32_MAX)
-			continue;
-		if (changes[i].op == REPLAY_ALLOCATE)
-			agg->live[rank] += changes[i].bytes;
-		else
-			agg->live[rank] -= changes[i].bytes;
+int agg_curves_changes(struct agg_curves *agg, const struct replay_batch *batch)
+{
+	for (size_t i = 0; i < batch->origin_count; i++) {
+		const struct replay_origin *origin = &batch->origins[i];
+
+		if (reserve_numbers(agg, origin->number) != 0)
+			return -ENOMEM;
+		agg->origins[origin->number] = (struct agg_curves_origin){
+		    .bytes = origin->bytes,
+		    .rank =
+			origin->site < agg->sites ? agg->rank_of_site[origin->site] : UINT32_MAX};
 	}
+	for (size_t i = 0; i < batch->count; i++) {
+		const struct agg_curves_origin *origin = &agg->origins[batch->changes[i].origin];
+
+		if (origin->rank == UINT32_MAX)
+			continue;
+		if (batch->changes[i].flags & REPLAY_FREE)
+			agg->live[origin->rank] -= origin->bytes;
+		else
+			agg->live[origin->rank] += origin->bytes;
+	}
+	return 0;
 }
 
 static void end_curves(struct agg_curves *agg)

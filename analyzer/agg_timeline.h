@@ -51,10 +51,17 @@ void agg_timeline_finish(struct agg_timeline *agg);
  * Live bytes of chosen sites at the ends of the same intervals: a second pass, when it is known
  * which sites they are.
  */
+struct agg_curves_origin {
+	uint64_t bytes;
+	uint32_t rank; /* UINT32_MAX: not followed */
+};
+
 struct agg_curves {
 	const uint32_t *rank_of_site; /* UINT32_MAX: not followed; the caller's */
 	size_t sites;		      /* entries of rank_of_site */
 	size_t ranks;
+	struct agg_curves_origin *origins; /* by number */
+	size_t origin_room;
 	uint64_t *live;	 /* by rank, now */
 	uint64_t *bytes; /* [interval * ranks + rank]; agg_curves_take() gives them away */
 	size_t intervals;
@@ -64,7 +71,8 @@ struct agg_curves {
 int agg_curves_init(struct agg_curves *agg, size_t intervals, size_t ranks,
 		    const uint32_t *rank_of_site, size_t sites);
 void agg_curves_fini(struct agg_curves *agg);
-void agg_curves_changes(struct agg_curves *agg, const struct replay_batch *batch);
+/* Returns 0 or -ENOMEM. */
+int agg_curves_changes(struct agg_curves *agg, const struct replay_batch *batch);
 void agg_curves_pass(struct agg_curves *agg);
 void agg_curves_finish(struct agg_curves *agg);
 uint64_t *agg_curves_take(struct agg_curves *agg);

@@ -146,7 +146,7 @@ next_short(const uint8_t **at, const uint8_t *end, const uint8_t **low, const ui
 /* What FRESH or RELEASED has of the next address. */
 static inline uint64_t fresh_difference(const uint8_t **at, const uint8_t *end)
 {
-	uint64_t code = varint(at, end);
+	uint64_t code = varint_small(at, end);
 	uint64_t difference = unzigzag(code >> 1) << 4;
 
 	if (__builtin_expect(code & 1, 0)) {

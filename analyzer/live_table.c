@@ -15,6 +15,7 @@
 #define PROBE_STEP     (LIVE_NEIGHBOURS + 1) /* past the neighbours; odd, so that it meets all */
 #define POOL_UNITS_MIN 1024
 #define POOL_UNITS_MAX (UINT32_MAX - 2)
+#define POPULATE_UNITS 128
 #define UNIT_BYTES     (LIVE_UNIT_ENTRIES * sizeof(uint32_t))
 
 _Static_assert(LIVE_REGION_GRANULES == LIVE_UNIT_ENTRIES * 2, "one unit or two to a region");
@@ -82,6 +83,25 @@ static int grow_pool(struct live_table *table)
 	return 0;
 }
 
+/* Has the kernel make some pages at once: one by one, on being read and then written, takes long.
+ */
+static void populate(struct live_table *table)
+{
+#ifdef MADV_POPULATE_WRITE
+	size_t units = table->pool_room - table->populated;
+
+	if (table->pool_units <= table->populated)
+		return;
+	if (units > POPULATE_UNITS)
+		units = POPULATE_UNITS;
+	madvise(array_at(table, (uint32_t)table->populated), units * UNIT_BYTES,
+		MADV_POPULATE_WRITE);
+	table->populated += units;
+#else
+	(void)table;
+#endif
+}
+
 static int take_array(struct live_table *table, uint32_t shift, uint32_t *unit)
 {
 	uint32_t first = table->free_arrays[shift];
@@ -99,6 +119,7 @@ static int take_array(struct live_table *table, uint32_t shift, uint32_t *unit)
 		return -ENOMEM;
 	*unit = (uint32_t)table->pool_units;
 	table->pool_units += array_units(shift);
+	populate(table);
 	return 0;
 }
 
@@ -127,6 +148,11 @@ const struct live_slot *live_table_probe(const struct live_table *table, uint64_
 	return slot->key_1 == 0 ? NULL : slot;
 }
 
+static size_t limit_of(size_t count)
+{
+	return count + count / 2 + REGIONS_MIN;
+}
+
 static bool is_empty(const struct live_table *table, const struct live_slot *slot)
 {
 	const uint32_t *array = array_at(table, slot->unit);
@@ -135,29 +161,32 @@ static bool is_empty(const struct live_table *table, const struct live_slot *slo
 	return array[0] == 0 && memcmp(array, array + 1, (count - 1) * sizeof(*array)) == 0;
 }
 
-/* Gives back what regions without blocks have, and makes slots for the others and some more. */
+/*
+ * Gives back what regions without blocks have, and makes slots for the others and some more. All
+ * entries are looked at, so this waits until there are half as many again.
+ */
 static int clean(struct live_table *table)
 {
 	struct live_slot *old = table->slots;
-	size_t size = table->mask + 1, count = 0;
+	size_t size = table->mask + 1;
 	unsigned bits = SLOTS_BITS_MIN;
 
-	for (size_t i = 0; i < size; i++)
-		count += old[i].key_1 != 0 && !is_empty(table, &old[i]);
-	table->limit = count + count / 4 + REGIONS_MIN;
-	while (table->limit > (size_t)1 << bits >> 1)
+	while (limit_of(table->count) > (size_t)1 << bits >> 1)
 		bits++;
 	if (allocate_slots(table, bits) != 0)
 		return -ENOMEM;
+	table->count = 0;
 	for (size_t i = 0; i < size; i++) {
 		if (old[i].key_1 == 0)
 			continue;
-		if (is_empty(table, &old[i]))
+		if (is_empty(table, &old[i])) {
 			give_array(table, old[i].shift, old[i].unit);
-		else
+		} else {
 			*find_slot(table, old[i].key_1 - 1) = old[i];
+			table->count++;
+		}
 	}
-	table->count = count;
+	table->limit = limit_of(table->count);
 	free(old);
 	return 0;
 }

@@ -37,6 +37,7 @@ struct live_table {
 	size_t limit;	/* with so many it is time to look for those */
 	uint32_t *pool;
 	size_t pool_units, pool_room;
+	size_t populated;	 /* units whose pages are there already */
 	uint32_t free_arrays[2]; /* by `shift`: the first free one, units + 1; 0: none */
 };
 

@@ -12,7 +12,10 @@ int origin_table_init(struct origin_table *table)
 	*table = (struct origin_table){.size = SIZE_MIN, .count = 1};
 	table->index = calloc(SIZE_MIN, sizeof(*table->index));
 	table->origins = malloc((SIZE_MIN / 2 + 1) * sizeof(*table->origins));
-	return table->index == NULL || table->origins == NULL ? -ENOMEM : 0;
+	if (table->index == NULL || table->origins == NULL)
+		return -ENOMEM;
+	table->origins[0] = (struct origin){.owner = ORIGIN_FORGOTTEN};
+	return 0;
 }
 
 void origin_table_fini(struct origin_table *table)
@@ -41,6 +44,7 @@ static void take_over(struct origin_table *table, uint32_t *index, size_t size)
 		if (number == 0)
 			continue;
 		if (table->origins[number].live == 0) {
+			table->origins[number].owner = ORIGIN_FORGOTTEN;
 			table->origins[number].site = table->free;
 			table->free = number;
 		} else {
@@ -50,8 +54,7 @@ static void take_over(struct origin_table *table, uint32_t *index, size_t size)
 	}
 }
 
-/* Makes room for half as many as have live blocks now, at least. */
-static int renew(struct origin_table *table)
+int origin_table_renew(struct origin_table *table)
 {
 	size_t live = 0, size = SIZE_MIN;
 	struct origin *origins;
@@ -61,6 +64,8 @@ static int renew(struct origin_table *table)
 		live += table->index[i] != 0 && table->origins[table->index[i]].live != 0;
 	while (size / 2 < live * 2)
 		size *= 2;
+	if (size > NUMBER_MAX)
+		return -ENOMEM;
 	index = calloc(size, sizeof(*index));
 	if (index == NULL)
 		return -ENOMEM;
@@ -79,20 +84,16 @@ static int renew(struct origin_table *table)
 	return 0;
 }
 
-int origin_table_add(struct origin_table *table, const struct origin *origin, uint32_t *number)
+uint32_t origin_table_add(struct origin_table *table, const struct origin *origin)
 {
-	if (table->used >= table->size / 2 && renew(table) != 0)
-		return -ENOMEM;
-	if (table->free != 0) {
-		*number = table->free;
-		table->free = table->origins[*number].site;
-	} else if (table->count <= NUMBER_MAX) {
-		*number = (uint32_t)table->count++;
-	} else {
-		return -ENOMEM;
-	}
-	table->origins[*number] = *origin;
-	enter(table->index, table->size, origin, *number);
+	uint32_t number = table->free;
+
+	if (number != 0)
+		table->free = table->origins[number].site;
+	else
+		number = (uint32_t)table->count++;
+	table->origins[number] = *origin;
+	enter(table->index, table->size, origin, number);
 	table->used++;
-	return 0;
+	return number;
 }

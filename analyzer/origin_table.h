@@ -6,6 +6,7 @@
 #ifndef ORIGIN_TABLE_H
 #define ORIGIN_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +19,7 @@ struct origin {
 };
 
 struct origin_table {
-	struct origin *origins; /* number 0 is none */
+	struct origin *origins; /* number 0 is none, and forgotten */
 	size_t count;		/* of the numbers given out so far, and number 0 */
 	uint32_t *index;	/* open addressing: number; 0: free */
 	size_t size;		/* of the index, a power of two */
@@ -30,11 +31,21 @@ struct origin_table {
 int origin_table_init(struct origin_table *table);
 void origin_table_fini(struct origin_table *table);
 
+/* Whether room has to be made before another origin is added. */
+static inline bool origin_table_full(const struct origin_table *table)
+{
+	return table->used >= table->size / 2;
+}
+
 /*
- * Enters an origin that is not there. Pointers to origins end, and numbers of those without live
- * blocks. Returns 0 or -ENOMEM.
+ * Makes room. Pointers to origins end, and the numbers of those without live blocks, who have
+ * ORIGIN_FORGOTTEN for their owner then. Returns 0 or -ENOMEM.
  */
-int origin_table_add(struct origin_table *table, const struct origin *origin, uint32_t *number);
+#define ORIGIN_FORGOTTEN UINT32_MAX
+int origin_table_renew(struct origin_table *table);
+
+/* The number of an origin that is not there, for which there is room. */
+uint32_t origin_table_add(struct origin_table *table, const struct origin *origin);
 
 static inline size_t origin_table_hash(uint64_t bytes, uint32_t stack, uint32_t owner)
 {

@@ -122,12 +122,14 @@ static int first_pass(struct analysis *analysis)
 		return rc;
 	consumer.first_boundary = next_boundary(analysis);
 	rc = replay_run(analysis->reader, analysis->callstacks, &consumer, &analysis->figures);
+	if (rc == 0)
+		rc = agg_leaks_finish(&analysis->leaks, &analysis->sites);
 	if (rc != 0)
 		return rc;
 	agg_sites_finish(&analysis->sites, &analysis->totals);
 	agg_maps_finish(&analysis->maps);
 	agg_timeline_finish(&analysis->timeline);
-	return agg_leaks_finish(&analysis->leaks, &analysis->sites);
+	return 0;
 }
 
 static void fill_site(const struct analysis *analysis, size_t number, struct profile_site *site)
@@ -356,8 +358,7 @@ static int take_curve_changes(void *context, const struct replay_batch *batch)
 {
 	struct analysis *analysis = context;
 
-	agg_curves_changes(&analysis->curves, batch);
-	return 0;
+	return agg_curves_changes(&analysis->curves, batch);
 }
 
 static uint64_t curve_boundary(const struct analysis *analysis)

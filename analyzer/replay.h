@@ -17,36 +17,57 @@
 struct callstack_table;
 struct trace_reader;
 
+/* What happened to a block: these together. */
+enum replay_change_flag {
+	REPLAY_FREE = 1,       /* it is gone; else it came */
+	REPLAY_TEMPORARY = 2,  /* FREE: by its allocator, which allocated nothing in between */
+	REPLAY_MISMATCHED = 4, /* FREE: by a function of another family */
+	REPLAY_REALLOC = 8,    /* it came by one */
+};
+
+struct replay_change {
+	uint64_t tick;	 /* shifted by reader->tick_shift */
+	uint32_t origin; /* its number */
+	uint32_t flags;	 /* enum replay_change_flag */
+};
+
+/*
+ * From here on a number stands for blocks of that site and size. If it stood for others before,
+ * none of them is live. Comes with the number's first block, a batch has a number but once, and all
+ * changes of the batch with that number are of it.
+ */
+struct replay_origin {
+	uint64_t tick; /* of that block */
+	uint64_t bytes;
+	uint32_t number; /* from 1 on; below twice the most that were in use at a time */
+	uint32_t site;
+};
+
 enum replay_op {
-	REPLAY_ALLOCATE,
-	REPLAY_FREE,   /* site and bytes are those of the block */
 	REPLAY_FAILED, /* bytes: what was asked for */
 	REPLAY_MAP,
 	REPLAY_UNMAP,
 	REPLAY_SAMPLE, /* bytes: the value */
 };
 
-enum replay_flag {
-	REPLAY_TEMPORARY = 1,  /* FREE: by its allocator, which allocated nothing in between */
-	REPLAY_MISMATCHED = 2, /* FREE: by a function of another family */
-};
-
-struct replay_change {
-	uint64_t tick; /* shifted by reader->tick_shift */
+/* What is not of the heap. */
+struct replay_other {
+	uint64_t tick;
 	uint64_t bytes;
 	uint64_t address; /* MAP, UNMAP only */
-	uint32_t site;	  /* ALLOCATE, FREE, FAILED, MAP */
+	uint32_t site;	  /* FAILED, MAP */
 	uint8_t op;	  /* enum replay_op */
 	uint8_t kind;	  /* enum trace_event_kind */
-	uint8_t flags;
-	uint8_t reserved;
 };
 
-/* Changes in order of time; between two boundaries. A view that dies when the call returns. */
+/* Each in order of time; all between two boundaries. A view that dies when the call returns. */
 struct replay_batch {
+	const struct replay_origin *origins;
+	size_t origin_count;
 	const struct replay_change *changes;
 	size_t count;
-	bool others; /* there are some besides ALLOCATE and FREE */
+	const struct replay_other *others;
+	size_t other_count;
 };
 
 /* No boundary any more. */

@@ -22,43 +22,47 @@
 
 int replay_blocks_flush(struct replay_blocks *blocks)
 {
-	struct replay_batch batch = {
-	    .changes = blocks->batch, .count = blocks->batch_count, .others = blocks->batch_others};
+	struct replay_batch batch = {.origins = blocks->new_origins,
+				     .origin_count = blocks->new_origin_count,
+				     .changes = blocks->changes,
+				     .count = blocks->change_count,
+				     .others = blocks->others,
+				     .other_count = blocks->other_count};
 
-	blocks->batch_count = 0;
-	blocks->batch_others = false;
-	if (batch.count == 0)
+	blocks->new_origin_count = 0;
+	blocks->change_count = 0;
+	blocks->other_count = 0;
+	if (batch.count == 0 && batch.other_count == 0)
 		return 0;
 	return blocks->consumer->changes(blocks->consumer->context, &batch);
 }
 
-/* A block came at `tick`, by an event of that kind. */
-static ALWAYS_INLINE void put_allocate(struct replay_change **to, uint64_t tick, uint64_t bytes,
-				       uint32_t site, uint8_t kind)
+static ALWAYS_INLINE void put(struct replay_change **to, uint64_t tick, uint32_t number,
+			      uint32_t flags)
 {
 	struct replay_change *change = (*to)++;
 
 	change->tick = tick;
-	change->bytes = bytes;
-	change->site = site;
-	change->op = REPLAY_ALLOCATE;
-	change->kind = kind;
-	change->flags = 0;
+	change->origin = number;
+	change->flags = flags;
 }
 
-/* A block of that origin went. */
-static ALWAYS_INLINE void put_free(struct replay_change **to, uint64_t tick,
+static ALWAYS_INLINE void put_allocate(struct replay_change **to, uint64_t tick, uint32_t number,
+				       uint8_t kind)
+{
+	bool again = kind == TRACE_EVENT_REALLOC || kind == TRACE_EVENT_REALLOCARRAY;
+
+	put(to, tick, number, again ? REPLAY_REALLOC : 0);
+}
+
+static ALWAYS_INLINE void put_free(struct replay_change **to, uint64_t tick, uint32_t number,
 				   const struct origin *origin, bool temporary, uint8_t kind)
 {
-	struct replay_change *change = (*to)++;
 	bool mismatched = (origin->owner & 7) != event_family[kind];
 
-	change->tick = tick;
-	change->bytes = origin->bytes;
-	change->site = origin->site;
-	change->op = REPLAY_FREE;
-	change->kind = kind;
-	change->flags = (temporary ? REPLAY_TEMPORARY : 0) | (mismatched ? REPLAY_MISMATCHED : 0);
+	put(to, tick, number,
+	    REPLAY_FREE | (temporary ? REPLAY_TEMPORARY : 0) |
+		(mismatched ? REPLAY_MISMATCHED : 0));
 }
 
 /* Takes the block at a place, which has that number, out of the table and tells of it. */
@@ -71,7 +75,7 @@ static ALWAYS_INLINE void free_block(struct replay_blocks *blocks, const struct 
 
 	live_table_remove(place);
 	origin->live--;
-	put_free(to, tick, origin, temporary, kind);
+	put_free(to, tick, number, origin, temporary, kind);
 }
 
 static void keep_early(struct replay_blocks *blocks, const struct event *event, uint32_t thread)
@@ -116,28 +120,59 @@ static __attribute__((noinline)) struct replay_change *replace_block(struct repl
 								     uint64_t tick, uint32_t number,
 								     struct replay_change *to)
 {
-	struct origin *origin = &blocks->origins.origins[live_table_number(place)];
+	uint32_t there = live_table_number(place);
 
 	/* Its release was lost. Whoever lost it, it was none of the other family. */
-	*to = (struct replay_change){
-	    .tick = tick, .bytes = origin->bytes, .site = origin->site, .op = REPLAY_FREE};
-	origin->live--;
+	put(&to, tick, there, REPLAY_FREE);
+	blocks->origins.origins[there].live--;
 	live_table_replace(place, number);
 	blocks->figures->replaced++;
-	return to + 1;
+	return to;
 }
 
-/* An origin that is new. Returns its number, or 0 without memory. */
-static __attribute__((noinline)) uint32_t origin_new(struct replay_blocks *blocks, uint64_t bytes,
-						     uint32_t stack, uint32_t owner)
+/*
+ * The number of an origin that is new, or 0 with *rc set. Before numbers are given to others, what
+ * was said with them is handed over.
+ */
+static __attribute__((noinline)) uint32_t origin_new(struct replay_blocks *blocks,
+						     const struct event *event, uint32_t owner,
+						     struct replay_change **to, int *rc)
 {
-	struct origin origin = {.bytes = bytes, .stack = stack, .owner = owner};
+	struct origin origin = {.bytes = event->bytes, .stack = event->stack, .owner = owner};
 	uint32_t number;
 
-	if (callstack_site(blocks->callstacks, stack, &origin.site) != 0 ||
-	    origin_table_add(&blocks->origins, &origin, &number) != 0)
+	*rc = callstack_site(blocks->callstacks, event->stack, &origin.site);
+	if (*rc == 0 && origin_table_full(&blocks->origins)) {
+		blocks->change_count = (size_t)(*to - blocks->changes);
+		*rc = replay_blocks_flush(blocks);
+		*to = blocks->changes;
+		if (*rc == 0)
+			*rc = origin_table_renew(&blocks->origins);
+	}
+	if (*rc != 0)
 		return 0;
+	number = origin_table_add(&blocks->origins, &origin);
+	blocks->new_origins[blocks->new_origin_count++] =
+	    (struct replay_origin){.tick = event->order >> 1,
+				   .bytes = origin.bytes,
+				   .number = number,
+				   .site = origin.site};
 	return number;
+}
+
+/* The number of the origin of what an event acquires; 0 where it is new. */
+static ALWAYS_INLINE uint32_t origin_of(struct replay_blocks *blocks, const struct event *event,
+					uint32_t owner)
+{
+	uint32_t *hint = &blocks->hints[event->stack % REPLAY_HINTS];
+	const struct origin *origin = &blocks->origins.origins[*hint];
+
+	if (__builtin_expect(origin->bytes == event->bytes && origin->stack == event->stack &&
+				 origin->owner == owner,
+			     1))
+		return *hint;
+	*hint = origin_table_find(&blocks->origins, event->bytes, event->stack, owner);
+	return *hint;
 }
 
 /* Whether the event after `event`, which is not later than the limit, releases what it acquires. */
@@ -149,25 +184,29 @@ static ALWAYS_INLINE bool is_temporary(const struct event *event, const struct r
 	       next->order <= span->limit && event->address != 0;
 }
 
-/* An acquisition, and its release with it where that comes next. Returns how many, or -ENOMEM. */
+/* An acquisition, and its release with it where that comes next. Returns how many, or -errno. */
 static ALWAYS_INLINE int acquire(struct replay_blocks *blocks, const struct event *event,
 				 const struct replay_span *span, struct replay_change **to)
 {
 	uint64_t address = event->address == 0 ? ADDRESS_ZERO : event->address;
-	uint64_t tick = event->order >> 1, bytes = event->bytes;
+	uint64_t tick = event->order >> 1;
 	uint32_t owner = OWNER(span->thread, event_family[event->kind]);
-	uint32_t number = origin_table_find(&blocks->origins, bytes, event->stack, owner);
+	uint32_t number = origin_of(blocks, event, owner);
 	struct live_place place = live_table_place(&blocks->live, address);
 	struct origin *origin;
+	int rc;
 
 	if (__builtin_expect(number == 0, 0)) {
-		if (bytes > BLOCK_BYTES_MAX) {
+		struct replay_change *at = *to;
+
+		if (event->bytes > BLOCK_BYTES_MAX) {
 			blocks->figures->absurd++;
 			return 1;
 		}
-		number = origin_new(blocks, bytes, event->stack, owner);
+		number = origin_new(blocks, event, owner, &at, &rc);
+		*to = at;
 		if (number == 0)
-			return -ENOMEM;
+			return rc;
 	}
 	origin = &blocks->origins.origins[number];
 	blocks->last_address[span->thread] = address;
@@ -175,17 +214,16 @@ static ALWAYS_INLINE int acquire(struct replay_blocks *blocks, const struct even
 		*to = replace_block(blocks, &place, tick, number, *to);
 	} else if (is_temporary(event, span) && blocks->early_count == 0) {
 		/* A block that is released at once never gets into the table. */
-		put_allocate(to, tick, bytes, origin->site, event->kind);
-		put_free(to, event[1].order >> 1, origin, true, event[1].kind);
+		put_allocate(to, tick, number, event->kind);
+		put_free(to, event[1].order >> 1, number, origin, true, event[1].kind);
 		return 2;
 	} else {
-		int rc = live_table_enter(&blocks->live, &place, address, number);
-
+		rc = live_table_enter(&blocks->live, &place, address, number);
 		if (__builtin_expect(rc != 0, 0))
 			return rc;
 	}
 	origin->live++;
-	put_allocate(to, tick, bytes, origin->site, event->kind);
+	put_allocate(to, tick, number, event->kind);
 	if (__builtin_expect(blocks->early_count != 0, 0))
 		*to = match_early(blocks, address, tick, *to);
 	return 1;
@@ -205,8 +243,8 @@ static ALWAYS_INLINE void release(struct replay_blocks *blocks, const struct eve
 }
 
 /* Kinds that are no part of the heap. Returns 1, or -ENOMEM. */
-static __attribute__((noinline)) int
-apply_other(struct replay_blocks *blocks, const struct event *event, struct replay_change **to)
+static __attribute__((noinline)) int apply_other(struct replay_blocks *blocks,
+						 const struct event *event)
 {
 	static const uint8_t ops[] = {[EVENT_MAP] = REPLAY_MAP,
 				      [EVENT_UNMAP] = REPLAY_UNMAP,
@@ -218,26 +256,25 @@ apply_other(struct replay_blocks *blocks, const struct event *event, struct repl
 		blocks->figures->absurd++;
 		return 1;
 	}
-	blocks->batch_others = true;
 	if (event->op == EVENT_MAP || event->op == EVENT_FAILED) {
 		int rc = callstack_site(blocks->callstacks, event->stack, &site);
 
 		if (rc != 0)
 			return rc;
 	}
-	*(*to)++ = (struct replay_change){.tick = event->order >> 1,
-					  .bytes = event->bytes,
-					  .address = event->address,
-					  .site = site,
-					  .op = ops[event->op],
-					  .kind = event->kind};
+	blocks->others[blocks->other_count++] = (struct replay_other){.tick = event->order >> 1,
+								      .bytes = event->bytes,
+								      .address = event->address,
+								      .site = site,
+								      .op = ops[event->op],
+								      .kind = event->kind};
 	return 1;
 }
 
 /* Applies up to `end` what is not later than the span's limit, for which there is room. */
 static int apply(struct replay_blocks *blocks, struct replay_span *span, const struct event *end)
 {
-	struct replay_change *to = blocks->batch + blocks->batch_count;
+	struct replay_change *to = blocks->changes + blocks->change_count;
 	const struct event *event = span->next;
 	const struct replay_span local = *span;
 	int rc = 0;
@@ -249,16 +286,13 @@ static int apply(struct replay_blocks *blocks, struct replay_span *span, const s
 			release(blocks, event, local.thread, &to);
 			rc = 1;
 		} else {
-			struct replay_change *other = to;
-
-			rc = apply_other(blocks, event, &other);
-			to = other;
+			rc = apply_other(blocks, event);
 		}
 		if (__builtin_expect(rc < 0, 0))
 			break;
 		event += rc;
 	}
-	blocks->batch_count = (size_t)(to - blocks->batch);
+	blocks->change_count = (size_t)(to - blocks->changes);
 	span->next = event;
 	return rc < 0 ? rc : 0;
 }
@@ -268,8 +302,10 @@ int replay_blocks_apply(struct replay_blocks *blocks, struct replay_span *span)
 	int rc = 0;
 
 	while (rc == 0 && span->next < span->end && span->next->order <= span->limit) {
-		size_t room = (REPLAY_BATCH - blocks->batch_count) / CHANGES_PER_EVENT;
+		size_t room = (REPLAY_BATCH - blocks->change_count) / CHANGES_PER_EVENT;
 
+		if (room > REPLAY_BATCH - blocks->other_count)
+			room = REPLAY_BATCH - blocks->other_count;
 		if (room == 0)
 			rc = replay_blocks_flush(blocks);
 		else

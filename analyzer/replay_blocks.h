@@ -13,6 +13,7 @@ struct event;
 
 #define REPLAY_BATCH	      1024
 #define REPLAY_EARLY_RELEASES 64
+#define REPLAY_HINTS	      256
 
 struct replay_early {
 	uint64_t tick;
@@ -39,9 +40,13 @@ struct replay_blocks {
 	bool merging;		/* there are other streams */
 	struct replay_early early[REPLAY_EARLY_RELEASES];
 	size_t early_count;
-	struct replay_change batch[REPLAY_BATCH];
-	size_t batch_count;
-	bool batch_others; /* has changes that are not of the heap */
+	uint32_t hints[REPLAY_HINTS]; /* by low bits of the stack: number of its last origin */
+	struct replay_change changes[REPLAY_BATCH];
+	size_t change_count;
+	struct replay_origin new_origins[REPLAY_BATCH];
+	size_t new_origin_count;
+	struct replay_other others[REPLAY_BATCH];
+	size_t other_count;
 };
 
 /*
