@@ -137,6 +137,17 @@ void fuzz_mend(uint8_t *data, size_t size)
 		mend_segment(&image, image.segments[i]);
 }
 
+/* A ring may not have more room for words than it has data. */
+static void trim_ring(struct image *image, size_t at, size_t bytes)
+{
+	size_t field = at + sizeof(struct trace_segment) + offsetof(struct trace_ring, word_bytes);
+	uint64_t word_bytes, most = (bytes - TRACE_RING_DATA_OFFSET) / 8 * 8;
+
+	memcpy(&word_bytes, image->bytes + field, sizeof(word_bytes));
+	if (word_bytes > most)
+		memcpy(image->bytes + field, &most, sizeof(most));
+}
+
 size_t fuzz_trim(uint8_t *data, size_t size)
 {
 	struct image image = {.bytes = data, .size = size, .room = size};
@@ -153,12 +164,16 @@ size_t fuzz_trim(uint8_t *data, size_t size)
 		while (used > sizeof(head) && image.bytes[at + used - 1] == 0)
 			used--;
 		used = round_up(used + 64);
+		if (head.type == TRACE_SEGMENT_RING && used < TRACE_RING_DATA_OFFSET + 64)
+			used = TRACE_RING_DATA_OFFSET + 64;
 		if (used >= bytes)
 			continue;
 		head.bytes = used;
 		head.payload_bytes = used - sizeof(head);
 		image_put_head(&image, at, &head);
 		image_resize(&image, at, bytes, used);
+		if (head.type == TRACE_SEGMENT_RING)
+			trim_ring(&image, at, used);
 	}
 	tail = image.size;
 	if (size >= sizeof(struct trace_header))

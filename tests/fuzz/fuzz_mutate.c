@@ -319,6 +319,34 @@ static void change_node(struct image *image, size_t at)
 	memcpy(image->bytes + offset, &word, sizeof(word));
 }
 
+/* The control block, the words or the stage of a ring. */
+static void change_ring(struct image *image, size_t at)
+{
+	size_t extent = image_extent(image, at), control = at + sizeof(struct trace_segment);
+	size_t data = at + TRACE_RING_DATA_OFFSET, end = at + extent, stage = end;
+	uint64_t word_bytes;
+
+	if (extent <= TRACE_RING_DATA_OFFSET) {
+		change_payload(image, at);
+		return;
+	}
+	memcpy(&word_bytes, image->bytes + control + offsetof(struct trace_ring, word_bytes),
+	       sizeof(word_bytes));
+	if (word_bytes < end - data)
+		stage = data + word_bytes;
+	switch (image_pick(image, 4)) {
+	case 0:
+		change_within(image, control, control + sizeof(struct trace_ring));
+		break;
+	case 1:
+		change_within(image, data, stage);
+		break;
+	default:
+		change_within(image, stage, end);
+		break;
+	}
+}
+
 static void duplicate(struct image *image, size_t at)
 {
 	size_t bytes = image_extent(image, at);
@@ -346,6 +374,8 @@ static void change_segment(struct image *image)
 		change_length(image, at);
 	} else if (what > 7 && layout_of(head.type) != NULL) {
 		change_columns(image, at, layout_of(head.type));
+	} else if (what > 7 && head.type == TRACE_SEGMENT_RING) {
+		change_ring(image, at);
 	} else if (what > 7 &&
 		   (head.type == TRACE_SEGMENT_NODES || head.type == TRACE_SEGMENT_WINDOW)) {
 		change_node(image, at);

@@ -22,9 +22,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define SEEDS	   4
-#define FILE_BYTES ((size_t)4 << 20)
-#define PACK_LEVEL 19
+#define SEEDS	    6
+#define STAGE_BYTES 1024
+#define FILE_BYTES  ((size_t)4 << 20)
+#define PACK_LEVEL  19
 
 /* libFuzzer has this; here a byte, a few more or a few less do. */
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size)
@@ -90,6 +91,27 @@ static void make_window(uint8_t *bytes, size_t count)
 	}
 }
 
+/* Parts and words in the first ring, after a segment; a part in the second, or a segment too. */
+static void put_stages(struct trace_builder *builder, uint32_t a, uint32_t b, unsigned number)
+{
+	int how = number == 4 ? 0 : TRACE_BUILDER_RUNS | TRACE_BUILDER_CONTINUES;
+
+	trace_builder_stage(builder, b, 0, TRACE_BUILDER_RUNS);
+	if (number == 5) {
+		trace_builder_release(builder, b, 62, TRACE_EVENT_FREE, 0x140);
+		trace_builder_flush(builder, b, TRACE_COMPRESSION_NONE, 0, TRACE_BUILDER_KEEP);
+	}
+	trace_builder_flush(builder, a, TRACE_COMPRESSION_NONE, 0, 0);
+	for (uint64_t i = 0; i < 4; i++) {
+		trace_builder_acquire(builder, a, 100 + i * 2, TRACE_EVENT_MALLOC, 0x40, 24, 8);
+		trace_builder_acquire(builder, a, 100 + i * 2, TRACE_EVENT_MALLOC, 0x1000 + i * 48,
+				      40, 8);
+		trace_builder_release(builder, a, 101 + i * 2, TRACE_EVENT_FREE, 0x40);
+		if (i < 3)
+			trace_builder_stage(builder, a, 0, how);
+	}
+}
+
 /* Small traces that between them have every kind of segment and event. */
 static struct trace_builder *make_seed(unsigned number)
 {
@@ -99,8 +121,8 @@ static struct trace_builder *make_seed(unsigned number)
 	uint64_t map[] = {70 << 8 | TRACE_EVENT_MMAP, 0x80000, 0x1000, 0};
 	uint64_t unmap[] = {95 << 8 | TRACE_EVENT_MUNMAP, 0x91000, 0x1000};
 	struct trace_wide_pc wide = {.pc = 0x1300, .epoch_1 = 1};
-	uint32_t a = trace_builder_ring(builder, 0, 100);
-	uint32_t b = trace_builder_ring(builder, 1, 100);
+	uint32_t a = trace_builder_ring_staged(builder, 0, 100, STAGE_BYTES);
+	uint32_t b = trace_builder_ring_staged(builder, 1, 100, STAGE_BYTES);
 	uint32_t one = trace_builder_node(builder, 0, 0x1100);
 	uint32_t two = trace_builder_node(builder, one, 0x1200);
 
@@ -121,13 +143,15 @@ static struct trace_builder *make_seed(unsigned number)
 	trace_builder_words(builder, a, map, 4);
 	trace_builder_words(builder, a, remap, 7);
 	trace_builder_words(builder, a, unmap, 3);
-	if (number != 0)
+	if (number > 3)
+		put_stages(builder, a, b, number);
+	else if (number != 0)
 		trace_builder_flush(builder, a, TRACE_COMPRESSION_NONE, number, 0);
-	if (number > 1)
+	if (number == 2 || number == 3)
 		trace_builder_flush(builder, b,
 				    number == 2 ? TRACE_COMPRESSION_NONE : TRACE_COMPRESSION_ZSTD,
 				    0, TRACE_BUILDER_KEEP);
-	if (number == 3)
+	if (number > 2)
 		trace_builder_header(builder)->end = TRACE_END_NONE;
 	return builder;
 }
