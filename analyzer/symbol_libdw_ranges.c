@@ -41,9 +41,17 @@ static int compare(const void *a, const void *b)
 	return (x->value > y->value) - (x->value < y->value);
 }
 
+static bool is_sorted(const struct symbol_ranges *ranges)
+{
+	for (size_t i = 1; i < ranges->count; i++)
+		if (compare(&ranges->list[i - 1], &ranges->list[i]) > 0)
+			return false;
+	return true;
+}
+
 void symbol_ranges_sort(struct symbol_ranges *ranges)
 {
-	if (ranges->count)
+	if (!is_sorted(ranges))
 		qsort(ranges->list, ranges->count, sizeof(*ranges->list), compare);
 	for (size_t i = 0; i < ranges->count; i++) {
 		struct symbol_range *range = &ranges->list[i];

@@ -28,17 +28,31 @@ struct libdw_symbols {
 	struct libdw_plt *plt;
 };
 
-/* Whether a section holds code, and its last address relative to the symbol's. */
-static bool in_code(Elf *elf, GElf_Word index, const GElf_Sym *symbol, uint64_t *left)
-{
-	GElf_Shdr shdr;
-	Elf_Scn *section = elf_getscn(elf, index);
+/* The section that was asked for last; most symbols are in the one of the symbol before. */
+struct section {
+	Elf *elf;
+	GElf_Word index;
+	bool good;
+	GElf_Shdr head;
+};
 
-	if (!section || !gelf_getshdr(section, &shdr) || !(shdr.sh_flags & SHF_EXECINSTR))
+/* Whether a section holds code, and its last address relative to the symbol's. */
+static bool in_code(struct section *section, Elf *elf, GElf_Word index, const GElf_Sym *symbol,
+		    uint64_t *left)
+{
+	const GElf_Shdr *head = &section->head;
+
+	if (section->elf != elf || section->index != index) {
+		Elf_Scn *found = elf_getscn(elf, index);
+
+		section->elf = elf;
+		section->index = index;
+		section->good = found && gelf_getshdr(found, &section->head);
+	}
+	if (!section->good || !(head->sh_flags & SHF_EXECINSTR) ||
+	    symbol->st_value < head->sh_addr || symbol->st_value - head->sh_addr >= head->sh_size)
 		return false;
-	if (symbol->st_value < shdr.sh_addr || symbol->st_value - shdr.sh_addr >= shdr.sh_size)
-		return false;
-	*left = shdr.sh_size - (symbol->st_value - shdr.sh_addr);
+	*left = head->sh_size - (symbol->st_value - head->sh_addr);
 	return true;
 }
 
@@ -91,6 +105,7 @@ static bool add(struct libdw_symbols *symbols, const struct symbol *symbol)
 static bool read_all(struct libdw_symbols *symbols, Dwfl_Module *module, uint64_t bias)
 {
 	int count = dwfl_module_getsymtab(module);
+	struct section last = {0};
 
 	for (int i = 1; i < count; i++) {
 		GElf_Word section = SHN_UNDEF;
@@ -103,7 +118,7 @@ static bool read_all(struct libdw_symbols *symbols, Dwfl_Module *module, uint64_
 		struct symbol entry = {.address = address - bias, .name = name};
 
 		if (!is_function(&symbol, name) || section == SHN_UNDEF ||
-		    !in_code(elf, section, &symbol, &left))
+		    !in_code(&last, elf, section, &symbol, &left))
 			continue;
 		entry.sized = symbol.st_size > 0;
 		entry.rank = rank_of(&symbol, name);

@@ -45,13 +45,14 @@ struct libdw_unit {
 	const char *directory; /* DW_AT_comp_dir; libdw's */
 	enum walked walked;
 	bool split;
+	bool lines_read;
 	bool has_code;
 	bool is_c;
 	struct function *functions;
 	size_t count;
 	size_t room;
 	struct symbol_ranges ranges; /* of `functions` */
-	struct libdw_lines *lines;   /* NULL: libdw is to be asked */
+	struct libdw_lines *lines;   /* lines_of() */
 };
 
 struct libdw_unit *libdw_unit_new(const Dwarf_Die *die, bool split, struct libdw_scopes *scopes)
@@ -232,8 +233,6 @@ static void walk_unit_once(struct libdw_unit *unit, enum walked how_far)
 		    dwarf_formstring(dwarf_attr(&unit->die, DW_AT_comp_dir, &attribute));
 		unit->is_c = libdw_scopes_none(&unit->die);
 		unit->has_code = may_have_code(&unit->die);
-		if (!unit->split)
-			unit->lines = libdw_lines_new(&unit->die, unit->directory);
 	}
 	clear(unit);
 	unit->walked = how_far;
@@ -349,6 +348,17 @@ static uint32_t number_of(Dwarf_Die *die, unsigned attribute_name)
 	return number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
+/* NULL: libdw is to be asked. */
+static struct libdw_lines *lines_of(struct libdw_unit *unit)
+{
+	if (!unit->lines_read) {
+		unit->lines_read = true;
+		if (!unit->split)
+			unit->lines = libdw_lines_new(&unit->die, unit->directory);
+	}
+	return unit->lines;
+}
+
 static const char *call_file(struct libdw_unit *unit, Dwarf_Die *die)
 {
 	Dwarf_Attribute attribute;
@@ -357,7 +367,7 @@ static const char *call_file(struct libdw_unit *unit, Dwarf_Die *die)
 
 	if (!dwarf_attr(die, DW_AT_call_file, &attribute))
 		return NULL;
-	if (unit->lines)
+	if (lines_of(unit))
 		return libdw_lines_file(unit->lines, number_of(die, DW_AT_call_file));
 	if (dwarf_getsrcfiles(&unit->die, &files, &count) != 0)
 		return NULL;
@@ -370,7 +380,7 @@ static bool find_line(struct libdw_unit *unit, uint64_t address, struct symbol_f
 	int number = 0;
 
 	frame->directory = unit->directory;
-	if (unit->lines)
+	if (lines_of(unit))
 		return libdw_lines_find(unit->lines, address, &frame->file, &frame->line) &&
 		       frame->file != NULL;
 	line = dwarf_getsrc_die(&unit->die, address);
