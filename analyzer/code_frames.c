@@ -172,7 +172,7 @@ static bool is_recorder(const char *path)
 	       (base[sizeof(name) - 1] == '\0' || base[sizeof(name) - 1] == '.');
 }
 
-static int resolve(struct code_frames *table, const struct callstack_pc *pc, struct code *code)
+int code_frames_find(struct code_frames *table, const struct callstack_pc *pc, struct code *code)
 {
 	const struct trace_module_info *info;
 	const struct profile_frame *frame;
@@ -216,13 +216,6 @@ int code_frames_reserve(struct code_frames *table, size_t count)
 	table->codes = codes;
 	table->code_count = count;
 	return 0;
-}
-
-int code_frames_resolve(struct code_frames *table, const struct callstack_pc *pc, uint32_t number)
-{
-	struct code *code = &table->codes[number];
-
-	return code->count == 0 && !code->hidden ? resolve(table, pc, code) : 0;
 }
 
 int code_frames_nowhere(struct code_frames *table)

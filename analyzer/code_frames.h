@@ -55,8 +55,17 @@ void code_frames_fini(struct code_frames *table);
 /* Makes room for so many code addresses. Returns 0 or -ENOMEM. */
 int code_frames_reserve(struct code_frames *table, size_t count);
 
+/* Finds the frames of a code address that is not known yet. Returns 0 or -ENOMEM. */
+int code_frames_find(struct code_frames *table, const struct callstack_pc *pc, struct code *code);
+
 /* Finds the frames of a code address, unless they are known. Returns 0 or -ENOMEM. */
-int code_frames_resolve(struct code_frames *table, const struct callstack_pc *pc, uint32_t number);
+static inline int code_frames_resolve(struct code_frames *table, const struct callstack_pc *pc,
+				      uint32_t number)
+{
+	struct code *code = &table->codes[number];
+
+	return code->count != 0 || code->hidden ? 0 : code_frames_find(table, pc, code);
+}
 
 /* Makes `nowhere`: one frame that nothing is known of. Returns 0 or -ENOMEM. */
 int code_frames_nowhere(struct code_frames *table);
