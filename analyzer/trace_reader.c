@@ -164,7 +164,6 @@ static void count_lost(struct trace_reader *reader, const struct trace_ring_copy
 	uint64_t expected = 0;
 	uint64_t unrecorded = 0;
 	uint64_t gaps = 0;
-	uint64_t until = 0;
 
 	for (size_t i = first; i < end; i++) {
 		const struct trace_events_info *info = &reader->events[i];
@@ -172,12 +171,11 @@ static void count_lost(struct trace_reader *reader, const struct trace_ring_copy
 		if (info->first_event > expected)
 			gaps += info->first_event - expected;
 		expected = info->first_event + info->events;
-		until = info->to;
 		if (info->unrecorded > unrecorded)
 			unrecorded = info->unrecorded;
 	}
 	if (ring != NULL) {
-		if (ring->control.flushed > until && ring->control.flushed_events > expected)
+		if (ring->control.flushed_events > expected)
 			gaps += ring->control.flushed_events - expected;
 		if (ring->control.lost_events > unrecorded)
 			unrecorded = ring->control.lost_events;
@@ -283,8 +281,6 @@ static void summarize_events(struct trace_reader *reader)
 
 		if (info->last_tick > reader->last_tick)
 			reader->last_tick = info->last_tick;
-		if (info->clock.monotonic_ns == 0)
-			continue;
 		if (info->clock.tick > reader->clock.tick)
 			reader->clock = info->clock;
 		if (reader->clock_first.tick == 0 || info->clock.tick < reader->clock_first.tick)

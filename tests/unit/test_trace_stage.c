@@ -230,6 +230,8 @@ START_TEST(merging)
 			trace_builder_stage(builder, rings[0], 0, 0);
 		if (i % 50 == 0)
 			trace_builder_stage(builder, rings[1], 0, TRACE_BUILDER_RUNS);
+		if (i % 100 == 0)
+			trace_builder_flush(builder, rings[1], TRACE_COMPRESSION_ZSTD, 0, 0);
 	}
 	trace_builder_stage(builder, rings[2], 0, 0);
 	trace_builder_header(builder)->end = TRACE_END_NONE;
@@ -238,6 +240,7 @@ START_TEST(merging)
 	ck_assert_uint_eq(profile->totals.allocations, 300);
 	ck_assert_uint_eq(profile->totals.frees, 300);
 	ck_assert_uint_eq(profile->totals.foreign_frees, 0);
+	ck_assert_uint_eq(profile->totals.lost_events, 0);
 	ck_assert_uint_eq(profile->totals.peak_bytes, 1);
 	ck_assert_uint_eq(profile->process.threads, 3);
 	ck_assert_double_eq_tol(profile->totals.duration_s, 3005e-9, 1e-12);
