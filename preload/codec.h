@@ -1,6 +1,6 @@
 /*
- * The memory of one flush: the columns, and the compressor that packs them. Codecs come from a pool
- * that never has more than were in use at once.
+ * The memory of one flush: the columns of a part, and what packs a segment's. Codecs come from a
+ * pool that never has more than were in use at once.
  */
 #ifndef CODEC_H
 #define CODEC_H
@@ -17,15 +17,17 @@
 #define COLUMN_ROOM	 (EVENTS_MAX * 2 * (VARINT_MAX + 1) + 8)
 #define CODEC_ZSTD_BYTES (256 * 1024)
 #define CODEC_ZSTD_ROOM	 4096 /* what a frame may be longer than its content */
+/* The columns of a stage's parts and of one more. */
+#define CODEC_SEGMENT_ROOM (RING_STAGE_BYTES + TRACE_COLUMNS * COLUMN_ROOM)
 
 /* Virtual sizes are those of the worst ring; what is touched follows from what is encoded. */
 struct codec {
 	void *zstd;				   /* its context; NULL: store uncompressed */
-	uint8_t *ends[TRACE_COLUMNS];		   /* of the columns */
 	struct encode_tables own;		   /* for rings that have none */
+	struct trace_part part;			   /* of the columns */
 	uint8_t space[TRACE_COLUMNS][COLUMN_ROOM]; /* the columns */
-	uint8_t joined[TRACE_COLUMNS * COLUMN_ROOM];
-	uint8_t packed[TRACE_COLUMNS * COLUMN_ROOM + CODEC_ZSTD_ROOM];
+	uint8_t joined[CODEC_SEGMENT_ROOM];
+	uint8_t packed[CODEC_SEGMENT_ROOM + CODEC_ZSTD_ROOM];
 	_Alignas(64) uint8_t workspace[CODEC_ZSTD_BYTES];
 };
 
@@ -35,13 +37,5 @@ void codec_put(struct codec *codec);
 
 /* In a forked child: another thread of the parent may have had the codec, so forget them all. */
 void codec_forked(void);
-
-/*
- * Joins the columns, compressed if that makes them shorter. Fills column_bytes, compression and
- * stored of `head`; what is returned, `*bytes` long, is the codec's until its next use. Never
- * fails. `tables` carries what worked from a ring's segment to its next.
- */
-const void *codec_pack(struct codec *codec, struct encode_tables *tables, bool compress,
-		       struct trace_events *head, size_t *bytes);
 
 #endif

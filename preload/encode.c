@@ -5,29 +5,11 @@
 
 #include "clock.h"
 #include "codec.h"
+#include "encode_tables.h"
+#include "event_kind.h"
 
 #define SHAPE_KIND_SHIFT 40
 #define SHAPE_LAST_MASK	 0xffffffffffULL /* aux and stack */
-
-static const uint8_t kind_class[TRACE_EVENT_KIND_MAX] = {
-#define KIND_CLASS(symbol, number, name, class, family) [number] = TRACE_CLASS_##class,
-    TRACE_EVENT_KINDS(KIND_CLASS)
-#undef KIND_CLASS
-};
-
-/* UINT16_MAX, more than any ring has, for what is no kind. */
-static const uint16_t class_words[] = {
-    [TRACE_CLASS_NONE] = UINT16_MAX, [TRACE_CLASS_ACQUIRE] = 4, [TRACE_CLASS_RELEASE] = 2,
-    [TRACE_CLASS_REALLOC] = 6,	     [TRACE_CLASS_MAP] = 4,	[TRACE_CLASS_UNMAP] = 3,
-    [TRACE_CLASS_REMAP] = 7,	     [TRACE_CLASS_FAILED] = 4,	[TRACE_CLASS_SAMPLE] = 2,
-};
-
-size_t event_words(uint64_t first)
-{
-	unsigned class = kind_class[first & (TRACE_EVENT_KIND_MAX - 1)];
-
-	return class == TRACE_CLASS_NONE ? 0 : class_words[class];
-}
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -246,7 +228,7 @@ INLINE void put_other(struct encoder *encoder, size_t at, unsigned kind, uint64_
 		      unsigned shift)
 {
 	const uint64_t *words = encoder->ring + at;
-	unsigned class = kind_class[kind];
+	unsigned class = event_kind_class[kind];
 	bool plain = class == TRACE_CLASS_UNMAP || class == TRACE_CLASS_SAMPLE;
 	struct shape *shape = plain ? put_plain(encoder, kind) : put_shape(encoder, kind, words[3]);
 
@@ -289,20 +271,24 @@ static struct encoder begin(struct codec *codec, struct encode_tables *tables,
 				.addresses = tables->addresses};
 }
 
-static void end(const struct encoder *encoder, uint8_t **ends)
+static void end(const struct encoder *encoder, struct codec *codec)
 {
 	struct encode_tables *tables = encoder->tables;
+	const uint8_t *const ends[TRACE_COLUMNS] = {
+	    [TRACE_COLUMN_SHAPE] = encoder->shape,
+	    [TRACE_COLUMN_TIME] = encoder->time,
+	    [TRACE_COLUMN_ADDRESS] = encoder->address,
+	    [TRACE_COLUMN_SIZE] = encoder->size,
+	    [TRACE_COLUMN_DEFINITION] = encoder->definition,
+	    [TRACE_COLUMN_FRESH] = encoder->fresh,
+	    [TRACE_COLUMN_EXTRA] = encoder->extra,
+	    [TRACE_COLUMN_ADDRESS_LOW] = encoder->address_low,
+	    [TRACE_COLUMN_SIZE_LOW] = encoder->size_low,
+	    [TRACE_COLUMN_RELEASED] = encoder->released,
+	};
 
-	ends[TRACE_COLUMN_SHAPE] = encoder->shape;
-	ends[TRACE_COLUMN_TIME] = encoder->time;
-	ends[TRACE_COLUMN_ADDRESS] = encoder->address;
-	ends[TRACE_COLUMN_SIZE] = encoder->size;
-	ends[TRACE_COLUMN_DEFINITION] = encoder->definition;
-	ends[TRACE_COLUMN_FRESH] = encoder->fresh;
-	ends[TRACE_COLUMN_EXTRA] = encoder->extra;
-	ends[TRACE_COLUMN_ADDRESS_LOW] = encoder->address_low;
-	ends[TRACE_COLUMN_SIZE_LOW] = encoder->size_low;
-	ends[TRACE_COLUMN_RELEASED] = encoder->released;
+	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+		codec->part.column_bytes[i] = (uint32_t)(ends[i] - codec->space[i]);
 	tables->expected = encoder->expected;
 	tables->last_released = encoder->last_released;
 	tables->last_stack = encoder->last_stack;
@@ -310,7 +296,7 @@ static void end(const struct encoder *encoder, uint8_t **ends)
 	tables->addresses = encoder->addresses;
 }
 
-/* `time` is later than `last`, which `same` events had. */
+/* `same` events had the time that is over now. */
 INLINE void put_step(struct encoder *encoder, uint32_t same, uint64_t step)
 {
 	encoder->time = put_varint(encoder->time, same);
@@ -325,24 +311,23 @@ INLINE uint64_t quantum_end(uint64_t time, unsigned shift)
 	return end >> 56 ? UINT64_MAX : end << 8;
 }
 
-INLINE void fill(struct codec *codec, struct encode_tables *tables, const uint64_t *ring,
-		 size_t count, unsigned shift, bool runs, struct trace_events *head)
+INLINE void fill(struct encode_segment *segment, struct encode_tables *tables, struct codec *codec,
+		 const uint64_t *ring, size_t count, unsigned shift, bool runs)
 {
 	struct encoder encoder = begin(codec, tables, ring);
-	uint64_t latest = count ? ring[0] : 0; /* highest first word; its kind does not matter */
+	uint64_t latest = segment->latest;
 	uint64_t time = latest >> 8 >> shift;
 	uint64_t until = quantum_end(time, shift);
-	uint32_t events = 0, stepped = 0;
+	uint32_t events = 0, stepped = 0 - segment->same;
 	size_t size;
 
-	head->first_tick = latest >> 8;
 	for (size_t at = 0; at < count; at += size, events++) {
 		uint64_t first = ring[at];
 		unsigned kind = (unsigned)(first & (TRACE_EVENT_KIND_MAX - 1));
-		unsigned class = kind_class[kind];
+		unsigned class = event_kind_class[kind];
 
 		/* The ring is a file that anybody can have written to. */
-		size = class_words[class];
+		size = event_class_words[class];
 		if (__builtin_expect(size > count - at, 0))
 			break;
 		/* A counter that went back (another processor, a bad machine) stands still. */
@@ -367,37 +352,51 @@ INLINE void fill(struct codec *codec, struct encode_tables *tables, const uint64
 			put_other(&encoder, at, kind, time, shift);
 		}
 	}
-	head->last_tick = latest >> 8;
-	head->events = events;
-	end(&encoder, codec->ends);
+	segment->latest = latest;
+	segment->same = events - stepped;
+	codec->part.events = events;
+	end(&encoder, codec);
 }
 
-/* In a coarse quantum many events have the same time, in a fine one hardly any. */
-static void fill_columns(struct codec *codec, struct encode_tables *tables, const uint64_t *ring,
-			 size_t count, unsigned shift, struct trace_events *head)
+bool encode_fits(const struct encode_segment *segment, const struct encode_tables *tables,
+		 uint64_t from, unsigned shift)
 {
-	head->flags = encode_tables_go_on(tables, head) ? TRACE_EVENTS_CONTINUES : 0;
-	if (shift > clock_fine_shift()) {
+	return segment->head.tick_shift == shift && encode_tables_go_on(tables, from);
+}
+
+void encode_begin(struct encode_segment *segment, struct encode_tables *tables, unsigned shift)
+{
+	struct trace_events *head = &segment->head;
+
+	head->to = head->from;
+	head->events = 0;
+	head->flags = encode_tables_begin(tables, head->from) ? TRACE_EVENTS_CONTINUES : 0;
+	/* In a coarse quantum many events have the same time, in a fine one hardly any. */
+	if (shift > clock_fine_shift())
 		head->flags |= TRACE_EVENTS_RUNS;
-		fill(codec, tables, ring, count, shift, true, head);
-	} else {
-		fill(codec, tables, ring, count, shift, false, head);
-	}
-	encode_tables_next(tables, head);
-}
-
-const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,
-			 bool compress, struct trace_events *head, size_t *bytes)
-{
-	struct encode_tables *tables = encode_tables_of(head->ring, &codec->own);
-
 	head->tick_shift = (uint8_t)shift;
-	fill_columns(codec, tables, words, count < RING_WORDS ? count : RING_WORDS, shift, head);
-	return codec_pack(codec, tables, compress, head, bytes);
+	segment->same = 0;
 }
 
-void encode_forked(void)
+void encode_part(struct encode_segment *segment, struct encode_tables *tables, struct codec *codec,
+		 const uint64_t *words, size_t count)
 {
-	codec_forked();
-	encode_tables_forked();
+	struct trace_events *head = &segment->head;
+	struct trace_part *part = &codec->part;
+
+	if (count > RING_WORDS)
+		count = RING_WORDS;
+	if (head->events == 0) {
+		segment->latest = count ? words[0] : 0;
+		head->first_tick = segment->latest >> 8;
+	}
+	if (head->flags & TRACE_EVENTS_RUNS)
+		fill(segment, tables, codec, words, count, head->tick_shift, true);
+	else
+		fill(segment, tables, codec, words, count, head->tick_shift, false);
+	part->from = head->to;
+	part->to = head->to = head->to + count;
+	part->last_tick = head->last_tick = segment->latest >> 8;
+	head->events += part->events;
+	encode_tables_end(tables, head->to);
 }

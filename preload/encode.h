@@ -1,5 +1,5 @@
 /*
- * From a ring's words to the columns of an EVENTS segment, compressed. The layout is that of
+ * From a ring's words to the columns of an EVENTS segment, part by part. The layout is that of
  * memprof/trace.h; docs/trace-format.md explains it.
  */
 #ifndef ENCODE_H
@@ -11,24 +11,37 @@
 
 #include "memprof/trace.h"
 
-struct codec; /* codec.h */
+struct codec;	      /* codec.h */
+struct encode_tables; /* encode_tables.h */
 
-/* In a forked child: what other threads had is nobody's, and no ring goes on. */
-void encode_forked(void);
+/* An EVENTS segment in the making: its head as far as known, and where its times stand. */
+struct encode_segment {
+	struct trace_events head;
+	uint64_t latest; /* highest first word; its kind does not matter */
+	uint32_t same;	 /* RUNS: events since the time last changed */
+};
 
 /*
- * Encodes the `count` words (at most RING_WORDS) at `words`; times lose their lowest `shift` bits.
- * head->ring, `from` and `to` tell which group the segment goes on with (from < to; else it begins
- * one); that ring's segments are to be encoded by one thread at a time. Fills the fields that
- * follow from them (events, first_tick, last_tick, column_bytes, compression, flags, tick_shift,
- * stored) and sets `*bytes` to the length of the encoded columns, which stay the codec's until its
- * next use. Never fails: what does not compress is stored as it is. Stops before words that are no
- * event: then `events` tells.
+ * Whether the events from position `from` on can go into the segment, which is of the same ring:
+ * its last part ends there, its times lose their lowest `shift` bits, and the ring's tables are
+ * still those it was encoded with.
  */
-const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,
-			 bool compress, struct trace_events *head, size_t *bytes);
+bool encode_fits(const struct encode_segment *segment, const struct encode_tables *tables,
+		 uint64_t from, unsigned shift);
 
-/* Words an event takes whose first word is `first`; 0 for one that is no event. */
-size_t event_words(uint64_t first);
+/*
+ * Begins a segment whose head has ring, thread, from and so on; fills the rest of the head but for
+ * what the events add, and what packing does. It goes on with the group of the ring's last segment
+ * if it can. A ring's segments are encoded by one thread at a time.
+ */
+void encode_begin(struct encode_segment *segment, struct encode_tables *tables, unsigned shift);
+
+/*
+ * Encodes the next `count` words (at most RING_WORDS) of the segment into the codec's columns, and
+ * fills its part; the segment's head then counts their events. Stops before words that are no
+ * event. Never fails.
+ */
+void encode_part(struct encode_segment *segment, struct encode_tables *tables, struct codec *codec,
+		 const uint64_t *words, size_t count);
 
 #endif

@@ -55,22 +55,24 @@ struct encode_tables *encode_tables_of(uint32_t ring, struct encode_tables *spar
 	return of_ring;
 }
 
-bool encode_tables_go_on(struct encode_tables *tables, const struct trace_events *head)
+bool encode_tables_go_on(const struct encode_tables *tables, uint64_t from)
 {
-	uint32_t skipped = tables->literals_skipped;
+	return from == tables->to && tables->addresses + 2 * EVENTS_MAX <= GROUP_ADDRESSES;
+}
 
-	if (head->from == tables->to && head->from < head->to &&
-	    tables->segments < GROUP_SEGMENTS &&
-	    tables->addresses + 2 * EVENTS_MAX <= GROUP_ADDRESSES)
+bool encode_tables_begin(struct encode_tables *tables, uint64_t from)
+{
+	if (encode_tables_go_on(tables, from) && tables->segments < GROUP_SEGMENTS) {
+		tables->segments++;
 		return true;
+	}
 	memset(tables, 0, offsetof(struct encode_tables, slots));
 	memset(tables->slots, 0xff, sizeof(tables->slots));
-	tables->literals_skipped = skipped;
+	tables->segments = 1;
 	return false;
 }
 
-void encode_tables_next(struct encode_tables *tables, const struct trace_events *head)
+void encode_tables_end(struct encode_tables *tables, uint64_t to)
 {
-	tables->segments++;
-	tables->to = head->from < head->to ? head->to : GROUP_NONE;
+	tables->to = to;
 }

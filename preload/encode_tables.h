@@ -32,14 +32,13 @@ struct shape {
 };
 
 struct encode_tables {
-	uint64_t to;	   /* the position the group's next segment begins at */
+	uint64_t to;	   /* the position the group's next events begin at */
 	uint64_t expected; /* the next address of FRESH */
 	uint64_t last_released;
 	uint32_t segments; /* of the group */
 	uint32_t shapes;   /* in use */
 	uint32_t addresses;
 	uint32_t last_stack;
-	uint32_t literals_skipped;		  /* segments to come: codec.c */
 	struct shape plain[TRACE_EVENT_KIND_MAX]; /* without a stack: by kind */
 	struct shape pairs[1 << SHAPE_BITS][2];
 	uint64_t slots[1 << ADDRESS_BITS];
@@ -51,11 +50,17 @@ struct encode_tables {
  */
 struct encode_tables *encode_tables_of(uint32_t ring, struct encode_tables *spare);
 
-/* Whether the segment goes on with its ring's group; if not the tables are empty again. */
-bool encode_tables_go_on(struct encode_tables *tables, const struct trace_events *head);
+/* Whether the events from position `from` of the ring on can be encoded with what is there. */
+bool encode_tables_go_on(const struct encode_tables *tables, uint64_t from);
 
-/* After the segment's events went in. */
-void encode_tables_next(struct encode_tables *tables, const struct trace_events *head);
+/*
+ * A segment begins at `from`: whether it goes on with its ring's group. If not the tables are empty
+ * again.
+ */
+bool encode_tables_begin(struct encode_tables *tables, uint64_t from);
+
+/* The events before `to` went in. */
+void encode_tables_end(struct encode_tables *tables, uint64_t to);
 
 /*
  * What was encoded last for `ring` is not in the file: the ring's next segment must not go on from

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "encode.h"
 #include "farewell.h"
+#include "flush.h"
 #include "log.h"
 #include "modules.h"
 #include "node_file.h"
@@ -240,10 +240,10 @@ static void read_options(void)
 	if (!backend || !make_generation_page())
 		return;
 	thread_use(backend);
+	flush_init(strcmp(options.compress, "none") != 0);
 	record_init(&(struct record_settings){
 	    .backend = backend,
 	    .max_depth = (unsigned)options.depth,
-	    .compress = strcmp(options.compress, "none") != 0,
 	    .maps = options.mmap,
 	});
 	node_file_compress(strcmp(options.compress, "none") != 0);
@@ -280,7 +280,7 @@ void lifecycle_forked(void)
 		return;
 	trace_file_forked();
 	thread_forked();
-	encode_forked();
+	flush_forked();
 	forked = true;
 	if (!options.children) {
 		turn_off();
@@ -330,7 +330,7 @@ static void flush_own(void)
 	if (!thread)
 		return;
 	record_resident(thread);
-	record_flush_last(thread);
+	flush_last(thread);
 	thread_leave();
 }
 

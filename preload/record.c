@@ -1,18 +1,10 @@
 #include "record.h"
 
-#include <signal.h>
-#include <stdatomic.h>
-#include <string.h>
-#include <sys/prctl.h>
-
 #include "clock.h"
-#include "codec.h"
-#include "encode.h"
+#include "event_kind.h"
+#include "flush.h"
 #include "resident.h"
 #include "sole.h"
-#include "stop.h"
-#include "sys.h"
-#include "trace_file.h"
 
 static struct record_settings settings;
 
@@ -44,7 +36,7 @@ static inline uint64_t *reserve(struct thread *thread, size_t words)
 
 	if (__builtin_expect(at != NULL, 1))
 		return at;
-	record_flush(thread);
+	flush_ring(thread);
 	return ring_reserve(&thread->ring, words);
 }
 
@@ -194,33 +186,6 @@ void record_remap(struct thread *thread, const void *old, size_t old_bytes, cons
 	commit(thread, 7, tick);
 }
 
-/* An heir's flush of a dead thread's ring must not take the heir's name. */
-static void refresh_name(struct thread *thread)
-{
-	char name[16] = "";
-
-	if (thread != thread_tls.thread)
-		return;
-	SYS2(prctl, PR_GET_NAME, name);
-	memcpy(thread->ring.control->name, name, sizeof(name));
-}
-
-/* Times need to tell the order of two threads' events: those of a sole recorder need not. */
-static unsigned tick_shift(const struct thread *thread, const struct trace_clock *now)
-{
-	if (sole_had_ring(thread))
-		return clock_coarse_shift(&trace_file_header()->start, now);
-	return clock_fine_shift();
-}
-
-static void give_up(struct thread *thread)
-{
-	thread->lost += thread->ring_events;
-	thread->ring.control->lost_events = thread->lost;
-	__atomic_fetch_add(&trace_file_header()->lost_events, thread->ring_events,
-			   __ATOMIC_RELAXED);
-}
-
 void record_recover(struct thread *thread)
 {
 	struct ring *ring = &thread->ring;
@@ -234,72 +199,4 @@ void record_recover(struct thread *thread)
 		events++;
 	}
 	thread->ring_events = events;
-}
-
-static void flush(struct thread *thread, bool need_room)
-{
-	struct ring *ring = &thread->ring;
-	size_t words = ring_used(ring);
-	struct trace_events head = {
-	    .ring = ring->index,
-	    .thread = thread->serial,
-	    .tid = thread->tid,
-	    .from = ring->head - words,
-	    .to = ring->head,
-	    .first_event = ring->control->flushed_events,
-	    .lost_events = thread->lost,
-	};
-	struct codec *codec;
-	struct iovec pieces[2] = {{&head, sizeof(head)}, {NULL, 0}};
-	bool written;
-
-	if (!words)
-		return;
-	refresh_name(thread);
-	memcpy(head.name, ring->control->name, sizeof(head.name));
-	head.clock = clock_pair();
-	codec = codec_take();
-	if (codec)
-		pieces[1].iov_base =
-		    (void *)encode_words(codec, ring->data, words, tick_shift(thread, &head.clock),
-					 settings.compress, &head, &pieces[1].iov_len);
-	STOP_POINT("flush.encoded");
-	written = codec && trace_file_append(TRACE_SEGMENT_EVENTS, ring->index, pieces, 2) == 0;
-	if (codec)
-		codec_put(codec);
-	if (!written)
-		encode_tables_forget(ring->index);
-	if (!written && !need_room && !ring->is_private)
-		return;
-	if (!written)
-		give_up(thread);
-	STOP_POINT("flush.written");
-	ring_release(ring, thread->ring_events);
-	STOP_POINT("flush.released");
-	thread->ring_events = 0;
-	sole_ring_emptied(thread);
-}
-
-/*
- * Signals wait: a handler that jumped away between the segment's writing and the release of its
- * space would leave the events in both, and one that allocates would lose events for the whole
- * time.
- */
-static void flush_undisturbed(struct thread *thread, bool need_room)
-{
-	uint64_t all = UINT64_MAX, old = 0;
-
-	SYS4(rt_sigprocmask, SIG_SETMASK, &all, &old, sizeof(all));
-	flush(thread, need_room);
-	SYS4(rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
-}
-
-void record_flush(struct thread *thread)
-{
-	flush_undisturbed(thread, true);
-}
-
-void record_flush_last(struct thread *thread)
-{
-	flush_undisturbed(thread, false);
 }

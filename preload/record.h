@@ -15,7 +15,6 @@
 struct record_settings {
 	const struct unwind_backend *backend;
 	unsigned max_depth;
-	bool compress;
 	bool maps; /* record the program's own anonymous maps */
 };
 
@@ -60,12 +59,6 @@ void record_unmap(struct thread *thread, unsigned kind, const void *address, siz
 		  uint64_t before);
 void record_remap(struct thread *thread, const void *old, size_t old_bytes, const void *address,
 		  size_t bytes, uint64_t before, const struct unwind_origin *origin);
-
-/* Turns what is in the ring into a segment of the file. By the ring's owner, or its heir. */
-void record_flush(struct thread *thread);
-
-/* The same where no more room is needed: what cannot be written stays in the ring, for readers. */
-void record_flush_last(struct thread *thread);
 
 /*
  * Makes the thread's ring whole again after an event or a flush was left half-way, by a longjmp out

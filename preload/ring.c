@@ -10,7 +10,7 @@ int ring_init(struct ring *ring, uint32_t index)
 {
 	size_t head_bytes =
 	    trace_file_page() > TRACE_RING_DATA_OFFSET ? trace_file_page() : TRACE_RING_DATA_OFFSET;
-	size_t bytes = head_bytes + RING_DATA_BYTES;
+	size_t bytes = head_bytes + RING_DATA_BYTES + RING_STAGE_BYTES;
 	char *segment = trace_file_map(TRACE_SEGMENT_RING, index, bytes);
 
 	ring->is_private = !segment;
@@ -21,6 +21,7 @@ int ring_init(struct ring *ring, uint32_t index)
 	ring->control = (struct trace_ring *)(segment + sizeof(struct trace_segment));
 	ring->control->word_bytes = RING_DATA_BYTES;
 	ring->data = (uint64_t *)(segment + head_bytes);
+	ring->stage = (uint8_t *)segment + head_bytes + RING_DATA_BYTES;
 	ring->next = ring->data;
 	ring->end = ring->data + RING_WORDS;
 	ring->head = 0;
@@ -32,12 +33,24 @@ void ring_release(struct ring *ring, uint64_t events)
 {
 	struct trace_ring *control = ring->control;
 
-	/* Readers take `flushed_events` only together with the segments that say the same. */
+	__atomic_store_n(&control->flushed, ring->head, __ATOMIC_RELEASE);
+	STOP_POINT("release.moved");
+	/* After it: readers take more of these than they find for events lost. */
 	__atomic_store_n(&control->flushed_events, control->flushed_events + events,
 			 __ATOMIC_RELAXED);
-	STOP_POINT("release.counted");
-	__atomic_store_n(&control->flushed, ring->head, __ATOMIC_RELEASE);
 	ring->next = ring->data;
+}
+
+void ring_release_all(struct ring *ring, uint64_t events)
+{
+	__atomic_store_n(&ring->control->staged, ring->head, __ATOMIC_RELEASE);
+	STOP_POINT("release.unstaged");
+	ring_release(ring, events);
+}
+
+void ring_release_stage(struct ring *ring)
+{
+	__atomic_store_n(&ring->control->staged, ring->control->flushed, __ATOMIC_RELEASE);
 }
 
 void ring_resume(struct ring *ring)

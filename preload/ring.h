@@ -15,13 +15,15 @@
 #include "memprof/trace.h"
 #include "stop.h"
 
-#define RING_DATA_BYTES (64 * 1024)
-#define RING_WORDS	(RING_DATA_BYTES / sizeof(uint64_t))
+#define RING_DATA_BYTES	 (16 * 1024)
+#define RING_WORDS	 (RING_DATA_BYTES / sizeof(uint64_t))
+#define RING_STAGE_BYTES (56 * 1024)
 
 /* The owner's view; caller's storage. `next` and `head` say the same in two forms. */
 struct ring {
 	struct trace_ring *control; /* in the mapped segment */
 	uint64_t *data;		    /* ring words, RING_WORDS of them */
+	uint8_t *stage;		    /* the RING_STAGE_BYTES behind them: stage.h */
 	uint64_t *next;		    /* where the next word goes */
 	uint64_t *end;
 	uint64_t head;	 /* position of `next` */
@@ -61,7 +63,13 @@ static inline size_t ring_used(const struct ring *ring)
 /* Takes up from what is committed, after a write was left half-way. Owner only. */
 void ring_resume(struct ring *ring);
 
-/* Empties the ring of its `events` events, which are safe elsewhere now. Owner only. */
+/* Empties the ring of its `events` events, which are in the stage now. Owner only. */
 void ring_release(struct ring *ring, uint64_t events);
+
+/* The same where they, and all that was in the stage, are in a segment, or given up. Owner only. */
+void ring_release_all(struct ring *ring, uint64_t events);
+
+/* What was in the stage is in a segment, or given up; the words stay. Owner only. */
+void ring_release_stage(struct ring *ring);
 
 #endif

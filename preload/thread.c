@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "flush.h"
 #include "pages.h"
 #include "record.h"
 #include "sole.h"
@@ -84,7 +85,7 @@ static void at_thread_exit(void *memory)
 	if (tls->guard && !(tls->guard & GUARD_PHASES))
 		record_recover(thread);
 	tls_guard((uintptr_t)__builtin_frame_address(0) | GUARD_OWN);
-	record_flush(thread);
+	flush_all(thread);
 	thread->tid = recorded_tid();
 	tls_set_guard(0);
 	STOP_POINT("thread.flushed");
@@ -133,7 +134,7 @@ static struct thread *inherit(void)
 			continue;
 		if (is_gone(thread->tid)) {
 			atomic_fetch_sub_explicit(&threads_dying, 1, memory_order_relaxed);
-			record_flush(thread);
+			flush_all(thread);
 			STOP_POINT("thread.inherited");
 			return thread;
 		}
@@ -156,6 +157,7 @@ static struct thread *make(void)
 	thread->unwind_state = backend->state_bytes ? pages_map(backend->state_bytes) : NULL;
 	if ((backend->state_bytes && !thread->unwind_state) || ring_init(&thread->ring, slot) < 0)
 		return NULL;
+	stage_init(&thread->stage, thread->ring.stage);
 	atomic_store_explicit(&threads[slot], thread, memory_order_release);
 	return thread;
 }

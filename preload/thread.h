@@ -11,7 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pack.h"
 #include "ring.h"
+#include "stage.h"
 #include "tls.h"
 #include "unwind.h"
 
@@ -44,6 +46,8 @@ struct thread {
 	uint32_t serial; /* of the owner */
 	uint32_t tid;
 	_Atomic uint32_t state; /* enum in thread.c */
+	struct pack_state pack;
+	struct stage stage; /* last: it is large, and not of the event path */
 };
 
 /*

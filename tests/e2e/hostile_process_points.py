@@ -22,8 +22,9 @@ SLOTS = 64
 POINTS = (
     # name, the greatest of the counts to choose from
     ("event.written", 20000), ("event.committed", 20000),
-    ("flush.encoded", 60), ("append.reserved", 60), ("append.part", 200),
-    ("flush.written", 60), ("release.counted", 60), ("flush.released", 60),
+    ("flush.encoded", 120), ("flush.staged", 120), ("flush.packed", 30), ("append.reserved", 30),
+    ("append.part", 200), ("flush.written", 30), ("release.unstaged", 30), ("release.moved", 120),
+    ("flush.released", 120),
     ("map.reserved", 14), ("map.mapped", 14), ("map.headed", 14),
     ("thread.named", 60), ("thread.inherited", 40), ("thread.flushed", 40),
     ("module.numbered", 6), ("module.written", 6), ("trace.created", 1),
@@ -31,7 +32,8 @@ POINTS = (
     ("window zeroed", 5), ("resident.reading", 5),
 )
 START_NS, LATEST_NS = 40, 152  # in the trace's header
-AFTER_START = 10  # passings that may come before the program has its handler
+AFTER_START = 10  # passings that may come before the program has its handler,
+PARTS_AFTER_START = 60  # and of append.part, which each append passes several times
 NODES = ("window", "before", "after")  # of these none comes so early
 
 
@@ -124,6 +126,8 @@ def jumped_out(bench):
     calls = 0
     for name, most in POINTS[:-1]:
         early = 0 if name.startswith(NODES) else AFTER_START
+        if name == "append.part":
+            early = PARTS_AFTER_START
         if most <= early:
             continue
         for threads in (1, 4):

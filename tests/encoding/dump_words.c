@@ -8,12 +8,20 @@
 #include "encode.h"
 #include "sys.h"
 
-void encode_forked(void)
+bool encode_fits(const struct encode_segment *segment, const struct encode_tables *tables,
+		 uint64_t from, unsigned shift)
 {
+	(void)segment, (void)tables, (void)from, (void)shift;
+	return false;
 }
 
-const void *encode_words(struct codec *codec, const uint64_t *words, size_t count, unsigned shift,
-			 bool compress, struct trace_events *head, size_t *bytes)
+void encode_begin(struct encode_segment *segment, struct encode_tables *tables, unsigned shift)
+{
+	(void)segment, (void)tables, (void)shift;
+}
+
+void encode_part(struct encode_segment *segment, struct encode_tables *tables, struct codec *codec,
+		 const uint64_t *words, size_t count)
 {
 	const char *path = getenv("MEMPROF_DUMP");
 	uint64_t length = count;
@@ -21,13 +29,9 @@ const void *encode_words(struct codec *codec, const uint64_t *words, size_t coun
 	long fd = SYS4(openat, AT_FDCWD, path ? path : "memprof.words",
 		       O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 
-	(void)compress;
-	(void)head;
-	(void)shift;
-	*bytes = 0;
+	(void)segment, (void)tables, (void)codec;
 	if (fd < 0)
-		return codec;
+		return;
 	SYS3(writev, fd, pieces, 2);
 	SYS1(close, fd);
-	return codec;
 }

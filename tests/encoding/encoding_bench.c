@@ -21,7 +21,10 @@
 #include "clock.h"
 #include "codec.h"
 #include "encode.h"
+#include "encode_tables.h"
+#include "pack.h"
 #include "ring.h"
+#include "stage.h"
 
 #define PACKED_MAX (1 << 20)
 
@@ -84,59 +87,74 @@ static const uint64_t *next_ring(const struct dump *dump, size_t *at, size_t *co
 	return words;
 }
 
-/* The head of the segment that follows `last`, of `count` words, all of one ring. */
-static struct trace_events next_head(const struct trace_events *last, size_t count)
-{
-	return (struct trace_events){.from = last->to, .to = last->to + count};
-}
-
 struct sums {
 	uint64_t events, ns, bytes, column[TRACE_COLUMNS];
 };
 
-static struct sums encode_all(struct codec *codec, const struct dump *dump, unsigned shift,
-			      bool compress)
-{
-	struct sums sums = {0};
-	struct trace_events head = {0};
-	const uint64_t *words;
-	size_t at = 0, count, bytes;
+/* What becomes of a segment's columns. */
+struct packer {
+	ZSTD_CCtx *zstd; /* NULL: the recorder's own */
+	bool compress;
+};
 
-	while ((words = next_ring(dump, &at, &count))) {
-		uint64_t start = clock_monotonic_ns();
+static uint8_t stage_memory[RING_STAGE_BYTES];
 
-		head = next_head(&head, count);
-		encode_words(codec, words, count, shift, compress, &head, &bytes);
-		sums.ns += clock_monotonic_ns() - start;
-		sums.events += head.events;
-		sums.bytes += bytes;
-		for (size_t i = 0; i < TRACE_COLUMNS; i++)
-			sums.column[i] += head.column_bytes[i];
-	}
-	return sums;
-}
-
-static struct sums compress_all(ZSTD_CCtx *zstd, struct codec *codec, const struct dump *dump,
-				unsigned shift)
+/* Packs what is in the stage, and with `with_part` the codec's part. */
+static void pack(const struct packer *packer, struct codec *codec, struct pack_state *state,
+		 struct stage *stage, bool with_part, struct sums *sums)
 {
 	static uint8_t packed[PACKED_MAX];
-	struct sums sums = {0};
-	struct trace_events head = {0};
-	const uint64_t *words;
-	size_t at = 0, count, bytes;
+	struct trace_events *head = &stage->segment.head;
+	uint64_t start = clock_monotonic_ns();
+	size_t bytes;
+	const void *plain;
 
-	while ((words = next_ring(dump, &at, &count))) {
-		const void *plain;
-		uint64_t start;
-
-		head = next_head(&head, count);
-		plain = encode_words(codec, words, count, shift, false, &head, &bytes);
+	plain = pack_columns(codec, stage, with_part, packer->compress, state, head, &bytes);
+	if (packer->zstd) {
 		start = clock_monotonic_ns();
-
-		sums.bytes += ZSTD_compress2(zstd, packed, sizeof(packed), plain, bytes);
-		sums.ns += clock_monotonic_ns() - start;
-		sums.events += head.events;
+		bytes = ZSTD_compress2(packer->zstd, packed, sizeof(packed), plain, bytes);
 	}
+	sums->ns += clock_monotonic_ns() - start;
+	sums->bytes += bytes;
+	sums->events += head->events;
+	for (size_t i = 0; i < TRACE_COLUMNS; i++)
+		sums->column[i] += head->column_bytes[i];
+	stage_clear(stage);
+}
+
+/* Encodes all rings as the recorder would, into segments of as many as a stage takes. */
+static struct sums encode_all(struct codec *codec, const struct dump *dump, unsigned shift,
+			      const struct packer *packer)
+{
+	struct sums sums = {0};
+	struct encode_tables *tables = encode_tables_of(0, &codec->own);
+	struct pack_state state = {0};
+	struct stage stage;
+	const uint64_t *words;
+	size_t at = 0, count;
+	bool begun = false;
+
+	stage_init(&stage, stage_memory);
+	stage.segment = (struct encode_segment){0};
+	while ((words = next_ring(dump, &at, &count))) {
+		struct trace_events *head = &stage.segment.head;
+		uint64_t start = clock_monotonic_ns();
+
+		if (!begun || !encode_fits(&stage.segment, tables, head->to, shift)) {
+			if (begun)
+				pack(packer, codec, &state, &stage, false, &sums);
+			head->from = head->to;
+			encode_begin(&stage.segment, tables, shift);
+		}
+		encode_part(&stage.segment, tables, codec, words, count);
+		begun = stage_add(&stage, codec);
+		if (!packer->zstd)
+			sums.ns += clock_monotonic_ns() - start;
+		if (!begun)
+			pack(packer, codec, &state, &stage, true, &sums);
+	}
+	if (begun)
+		pack(packer, codec, &state, &stage, false, &sums);
 	return sums;
 }
 
@@ -158,6 +176,7 @@ static void try_setting(const struct setting *setting, struct codec *codec, cons
 			unsigned shift, int rounds)
 {
 	ZSTD_CCtx *zstd = ZSTD_createCCtx();
+	const struct packer packer = {.zstd = zstd};
 	struct sums best = {0};
 
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, setting->level);
@@ -167,7 +186,7 @@ static void try_setting(const struct setting *setting, struct codec *codec, cons
 		ZSTD_CCtx_setParameter(zstd, ZSTD_c_targetLength, setting->step);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_literalCompressionMode, setting->literals);
 	for (int round = 0; round < rounds; round++)
-		keep_best(&best, compress_all(zstd, codec, dump, shift), round);
+		keep_best(&best, encode_all(codec, dump, shift, &packer), round);
 	print(setting->name, &best);
 	printf("\n");
 	ZSTD_freeCCtx(zstd);
@@ -181,8 +200,11 @@ static void run(const char *path, unsigned shift, int rounds, bool only_in_use)
 
 	for (int round = 0; round < rounds; round++) {
 		if (!only_in_use)
-			keep_best(&plain, encode_all(codec, &dump, shift, false), round);
-		keep_best(&packed, encode_all(codec, &dump, shift, true), round);
+			keep_best(&plain, encode_all(codec, &dump, shift, &(struct packer){0}),
+				  round);
+		keep_best(&packed,
+			  encode_all(codec, &dump, shift, &(struct packer){.compress = true}),
+			  round);
 	}
 	printf("%s, shift %u: %.2f M events\n", path, shift, (double)packed.events / 1e6);
 	print("encoded and compressed", &packed);

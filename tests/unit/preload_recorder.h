@@ -2,6 +2,7 @@
 #ifndef PRELOAD_RECORDER_H
 #define PRELOAD_RECORDER_H
 
+#include "flush.h"
 #include "preload_support.h"
 #include "record.h"
 #include "resident.h"
@@ -32,8 +33,8 @@ static inline void recorder_start(void)
 
 	thread_use(&backend);
 	thread_init();
-	record_init(
-	    &(struct record_settings){.backend = &backend, .max_depth = 64, .compress = true});
+	flush_init(true);
+	record_init(&(struct record_settings){.backend = &backend, .max_depth = 64});
 	thread_generation = &recorder_generation;
 	resident_next = UINT64_MAX;
 }

@@ -4,6 +4,10 @@
  */
 #include "codec.h"
 #include "encode.h"
+#include "event_kind.h"
+#include "flush.h"
+#include "pack.h"
+#include "stage.h"
 
 #include <zstd.h>
 
@@ -20,6 +24,7 @@ static const uint8_t all_kinds[] = {
 #define RECORDS_MAX (RING_WORDS / 2)
 
 static uint64_t words[RING_WORDS];
+static uint8_t stage_memory[RING_STAGE_BYTES];
 static size_t word_count, record_count;
 static struct event expected[2 * RECORDS_MAX];
 static size_t expected_count;
@@ -177,8 +182,53 @@ static void check_event(size_t i, const struct event *event)
 	    want->kind, want->order, want->address, want->bytes, want->stack, want->aux);
 }
 
+/* Words of the first events at `from`: of one at least, and as many more as chance has it. */
+static size_t some_words(size_t from, size_t count)
+{
+	size_t at = from;
+
+	do
+		at += event_words(words[at]);
+	while (at < count && draw(64));
+	return at - from;
+}
+
+/* Adds `count` words to the segment in one part, or with `parts` in several. */
+static void add_words(struct codec *codec, struct encode_tables *tables, struct stage *stage,
+		      size_t count, bool parts)
+{
+	for (size_t at = 0, some;; at += some) {
+		some = parts && at < count ? some_words(at, count) : count - at;
+		encode_part(&stage->segment, tables, codec, words + at, some);
+		if (at + some == count)
+			return;
+		ck_assert_uint_eq(codec->part.from, at);
+		ck_assert_uint_eq(codec->part.to, at + some);
+		/* The last part stays the codec's. */
+		ck_assert(stage_add(stage, codec));
+	}
+}
+
+/* A segment of its own, or one that goes on where its ring's last ended. */
+static const void *encode(struct codec *codec, size_t count, bool compress, bool parts,
+			  struct trace_events *head, size_t *bytes)
+{
+	struct encode_tables *tables = encode_tables_of(head->ring, &codec->own);
+	struct pack_state state = {.likeness = (enum pack_likeness)(seed % 3)};
+	struct stage stage;
+	const void *columns;
+
+	stage_init(&stage, stage_memory);
+	stage.segment.head = *head;
+	encode_begin(&stage.segment, tables, shift);
+	add_words(codec, tables, &stage, count, parts);
+	columns = pack_columns(codec, &stage, true, compress, &state, &stage.segment.head, bytes);
+	*head = stage.segment.head;
+	return columns;
+}
+
 /* Encodes the stream and compares what is decoded. Returns the encoded length. */
-static size_t round_trip(bool compress, unsigned *method)
+static size_t round_trip(bool compress, bool parts, unsigned *method)
 {
 	struct codec *codec = codec_take();
 	struct trace_events head = {0};
@@ -191,7 +241,8 @@ static size_t round_trip(bool compress, unsigned *method)
 	uint32_t bad;
 
 	ck_assert_ptr_nonnull(codec);
-	columns = encode_words(codec, words, word_count, shift, compress, &head, &bytes);
+	encode_tables_forget(0);
+	columns = encode(codec, word_count, compress, parts, &head, &bytes);
 	ck_assert_uint_eq(head.events, record_count);
 	ck_assert_uint_eq(head.tick_shift, shift);
 	ck_assert_int_eq(event_buffers_reserve(&buffers, sizeof(head) + bytes), 0);
@@ -228,7 +279,7 @@ START_TEST(random_streams)
 		while (record_count < most &&
 		       add_record(all_kinds[draw(sizeof(all_kinds))], &latest, i % 3 == 2))
 			continue;
-		round_trip(i % 4 < 2, &method);
+		round_trip(i % 4 < 2, i % 5 < 3, &method);
 	}
 }
 END_TEST
@@ -245,7 +296,8 @@ START_TEST(full_of_one_kind)
 		while (add_record(all_kinds[i], &latest, false))
 			continue;
 		ck_assert_uint_eq(record_count, RING_WORDS / event_words(all_kinds[i]));
-		round_trip(true, &method);
+		round_trip(true, false, &method);
+		round_trip(true, true, &method);
 	}
 }
 END_TEST
@@ -276,9 +328,9 @@ START_TEST(compression)
 		record_count++;
 		word_count += 6;
 	}
-	packed = round_trip(true, &method);
+	packed = round_trip(true, false, &method);
 	ck_assert_uint_eq(method, TRACE_COMPRESSION_ZSTD);
-	plain = round_trip(false, &method);
+	plain = round_trip(false, false, &method);
 	ck_assert_uint_eq(method, TRACE_COMPRESSION_NONE);
 	ck_assert_uint_lt(packed * 2, plain);
 	ck_assert_uint_le(packed, 4 * record_count); /* 8 bytes a pair */
@@ -287,8 +339,8 @@ START_TEST(compression)
 	while (add_record(TRACE_EVENT_FREE, &latest, false))
 		words[word_count - 1] = support_random(&seed) >> 7 | 1,
 				   expected[expected_count - 1].address = words[word_count - 1];
-	plain = round_trip(false, &method);
-	ck_assert_uint_le(round_trip(true, &method), plain);
+	plain = round_trip(false, false, &method);
+	ck_assert_uint_le(round_trip(true, false, &method), plain);
 }
 END_TEST
 
@@ -309,6 +361,7 @@ static void make_step(struct codec *codec, unsigned number, uint32_t ring, bool 
 	const void *columns;
 	size_t bytes;
 
+	shift = 4;
 	start_stream(number);
 	for (uint64_t i = 0; i < 40; i++) {
 		uint64_t *at = &words[word_count];
@@ -320,9 +373,8 @@ static void make_step(struct codec *codec, unsigned number, uint32_t ring, bool 
 		word_count += 4;
 	}
 	steps[number].first = words[1];
-	*head = (struct trace_events){
-	    .ring = ring, .from = number * word_count, .to = (number + 1) * word_count};
-	columns = encode_words(codec, words, word_count, 4, true, head, &bytes);
+	*head = (struct trace_events){.ring = ring, .from = number * word_count};
+	columns = encode(codec, word_count, true, false, head, &bytes);
 	ck_assert_uint_le(sizeof(*head) + bytes + EVENT_COLUMN_PADDING, sizeof(steps[0].payload));
 	steps[number].bytes = sizeof(*head) + bytes;
 	memcpy(steps[number].payload, head, sizeof(*head));
@@ -411,7 +463,7 @@ START_TEST(groups_of_a_child)
 	make_step(codec, 0, 3, false);
 	make_step(codec, 1, 3, false);
 	ck_assert(steps[1].head.flags & TRACE_EVENTS_CONTINUES);
-	encode_forked();
+	flush_forked();
 	make_step(codec, 2, 3, false);
 	ck_assert(!(steps[2].head.flags & TRACE_EVENTS_CONTINUES));
 }
@@ -423,7 +475,7 @@ START_TEST(nothing)
 
 	shift = 4;
 	start_stream(1);
-	ck_assert_uint_eq(round_trip(true, &method), 0);
+	ck_assert_uint_eq(round_trip(true, false, &method), 0);
 }
 END_TEST
 
@@ -437,7 +489,7 @@ START_TEST(head_ticks)
 	words[0] = 1001ULL << 8 | TRACE_EVENT_FREE;
 	words[2] = 2003ULL << 8 | TRACE_EVENT_FREE;
 	words[4] = 1500ULL << 8 | TRACE_EVENT_FREE;
-	encode_words(codec, words, 6, 3, true, &head, &bytes);
+	encode(codec, 6, true, false, &head, &bytes);
 	ck_assert_uint_eq(head.first_tick, 1001);
 	ck_assert_uint_eq(head.last_tick, 2003);
 	ck_assert_uint_eq(head.events, 3);
@@ -469,7 +521,7 @@ START_TEST(words_that_are_no_event)
 		words[1] = 4096;
 		words[2] = 6ULL << 8 | kind;
 		words[3] = 0;
-		encode_words(codec, words, event_words(kind) ? 3 : 4, 3, true, &head, &bytes);
+		encode(codec, event_words(kind) ? 3 : 4, true, false, &head, &bytes);
 		ck_assert_uint_eq(head.events, 1);
 	}
 	codec_put(codec);
@@ -485,17 +537,19 @@ static void take_and_put(unsigned number)
 	for (int i = 0; i < 300; i++) {
 		uint64_t mine[2] = {(uint64_t)(i + 1) << 8 | TRACE_EVENT_FREE, 16 * (number + 1)};
 		struct codec *codec = codec_take();
-		struct trace_events head = {.ring = number};
-		size_t bytes;
-		const uint8_t *columns;
+		struct encode_segment segment = {.head.ring = number};
+		struct encode_tables *tables;
 
 		if (!codec)
 			return;
-		columns = encode_words(codec, mine, 2, 4, false, &head, &bytes);
+		tables = encode_tables_of(number, &codec->own);
+		encode_begin(&segment, tables, 4);
+		encode_part(&segment, tables, codec, mine, 2);
 		if (i % 32 == 0)
 			usleep(1);
-		/* first the new shape, last its fresh address, zigzag(n + 1) << 1 */
-		if (columns[0] != 0 || columns[bytes - 1] != 4 * (number + 1))
+		/* a new shape; its address, zigzag(n + 1) << 1 */
+		if (codec->space[TRACE_COLUMN_SHAPE][0] != 0 ||
+		    codec->space[TRACE_COLUMN_RELEASED][0] != 4 * (number + 1))
 			return;
 		codec_put(codec);
 	}
@@ -509,14 +563,14 @@ START_TEST(pool)
 	support_threads(16, take_and_put);
 	for (int i = 0; i < 16; i++)
 		ck_assert_int_eq(in_use[i], 1);
-	encode_forked(); /* leaves the one that is always there, wherever the threads had put it */
+	codec_forked(); /* leaves the one that is always there, wherever the threads had put it */
 	first = codec_take();
 	second = codec_take();
 	ck_assert_ptr_ne(first, second);
 	codec_put(first);
 	ck_assert_ptr_eq(codec_take(), first);
 	codec_put(second);
-	encode_forked();
+	codec_forked();
 	ck_assert_ptr_eq(codec_take(), first);
 	ck_assert_ptr_ne(codec_take(), second);
 }

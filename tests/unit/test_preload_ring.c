@@ -40,7 +40,9 @@ static void check_file(uint64_t head, uint64_t flushed, uint64_t flushed_events)
 	    (const void *)(trace.bytes + segment->offset + TRACE_RING_DATA_OFFSET);
 
 	ck_assert_uint_eq(segment->head.index, 3);
-	ck_assert_uint_eq(segment->head.bytes, TRACE_RING_DATA_OFFSET + RING_DATA_BYTES);
+	ck_assert_uint_eq(segment->head.bytes,
+			  TRACE_RING_DATA_OFFSET + RING_DATA_BYTES + RING_STAGE_BYTES);
+	ck_assert_uint_eq(control->word_bytes, RING_DATA_BYTES);
 	ck_assert_uint_eq(control->head, head);
 	ck_assert_uint_eq(control->flushed, flushed);
 	ck_assert_uint_eq(control->flushed_events, flushed_events);

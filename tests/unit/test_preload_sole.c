@@ -34,7 +34,10 @@ static void release(uintptr_t address)
 	thread_leave();
 }
 
-/* Fills the thread's ring, and empties it by the first event of the next segment. */
+/*
+ * Fills the thread's ring, and empties it by the first event of the next segment: a ring that is
+ * not in the file has no stage.
+ */
 static void one_segment(void)
 {
 	uint64_t flushed = 0, before = UINT64_MAX;
@@ -42,6 +45,7 @@ static void one_segment(void)
 	while (flushed <= before || before == UINT64_MAX) {
 		struct thread *thread = thread_enter(FRAME);
 
+		thread->ring.is_private = true;
 		if (before == UINT64_MAX)
 			before = thread->ring.control->flushed;
 		record_release(thread, TRACE_EVENT_FREE, (void *)0x1000);

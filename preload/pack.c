@@ -1,0 +1,159 @@
+#include "pack.h"
+
+#include <string.h>
+
+#define ZSTD_STATIC_LINKING_ONLY
+#include <zstd.h>
+
+#include "codec.h"
+#include "stage.h"
+
+#define ALL_COLUMNS ((1U << TRACE_COLUMNS) - 1)
+#define NOISE_BYTES 512
+
+/* Where the columns come from. */
+struct source {
+	const struct stage *stage;
+	const struct codec *codec; /* NULL: the stage's alone */
+};
+
+/* Copies the first `max` bytes at most of a column; returns how many. */
+static size_t copy_column(const struct source *from, unsigned column, uint8_t *to, size_t max)
+{
+	size_t copied = stage_column(from->stage, column, to, max), more;
+
+	if (!from->codec)
+		return copied;
+	more = from->codec->part.column_bytes[column];
+	if (more > max - copied)
+		more = max - copied;
+	memcpy(to + copied, from->codec->space[column], more);
+	return copied + more;
+}
+
+/* Puts the columns of `which` (bits) one after the other to `to`; returns their length. */
+static size_t join_columns(const struct source *from, unsigned which, uint8_t *to, size_t room)
+{
+	size_t total = 0;
+
+	for (unsigned i = 0; i < TRACE_COLUMNS; i++)
+		if (which >> i & 1)
+			total += copy_column(from, i, to + total, room - total);
+	return total;
+}
+
+/*
+ * Whether the bytes are about as frequent as each other: then no entropy coder gains on them, and
+ * looking for matches among them would be in vain. By how often two of the first agree: 1 / 256
+ * for noise, of NOISE_BYTES then about 511 pairs with a deviation of 23.
+ */
+static bool is_noise(const uint8_t *bytes, size_t count)
+{
+	uint16_t seen[256] = {0};
+	uint64_t agree = 0;
+
+	for (size_t i = 0; i < count; i++)
+		agree += seen[bytes[i]]++;
+	return agree * 2 * 256 <= (uint64_t)count * count * 3 / 2;
+}
+
+static unsigned noisy_columns(const struct source *from)
+{
+	uint8_t first[NOISE_BYTES];
+	unsigned noisy = 0;
+
+	for (unsigned i = TRACE_COLUMN_ADDRESS_LOW; i <= TRACE_COLUMN_SIZE_LOW; i++)
+		if (is_noise(first, copy_column(from, i, first, sizeof(first))))
+			noisy |= 1U << i;
+	return noisy;
+}
+
+/*
+ * What the columns are like decides what is worth its time. Chance (addresses and sizes of churn):
+ * coding the literals would take half of the compressor's time or more, and not even half of the
+ * columns goes away with it. Regular (most programs): little is left to be coded, so there is time
+ * to look for matches everywhere, short ones and long ones. docs/encoding.md has the figures.
+ */
+#define CHANCE_PERCENT	53
+#define REGULAR_PERCENT 25
+#define CHANCE_SEGMENTS 7 /* then it is looked at again */
+
+static void judge(struct pack_state *state, size_t packed, size_t total)
+{
+	if (state->chance_left > 0 && --state->chance_left > 0)
+		return;
+	state->likeness = PACK_MIXED;
+	if (packed * 100 > total * CHANCE_PERCENT) {
+		state->likeness = PACK_CHANCE;
+		state->chance_left = CHANCE_SEGMENTS + 1;
+	} else if (packed * 100 < total * REGULAR_PERCENT) {
+		state->likeness = PACK_REGULAR;
+	}
+}
+
+static void set_likeness(ZSTD_CCtx *zstd, enum pack_likeness likeness)
+{
+	bool regular = likeness == PACK_REGULAR;
+
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_strategy, regular ? ZSTD_dfast : ZSTD_fast);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_minMatch, regular ? 5 : 6);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_targetLength, regular ? 0 : 2);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_literalCompressionMode,
+			       likeness == PACK_CHANCE ? ZSTD_ps_disable : ZSTD_ps_enable);
+}
+
+/* The columns worth compressing, compressed, and the others after them. 0: it did not work. */
+static size_t compress_columns(struct codec *codec, const struct source *from,
+			       enum pack_likeness likeness, unsigned noisy)
+{
+	size_t joined =
+	    join_columns(from, ALL_COLUMNS & ~noisy, codec->joined, sizeof(codec->joined));
+	size_t packed;
+
+	set_likeness(codec->zstd, likeness);
+	packed = ZSTD_compress2(codec->zstd, codec->packed, sizeof(codec->packed), codec->joined,
+				joined);
+	if (ZSTD_isError(packed))
+		return 0;
+	return packed +
+	       join_columns(from, noisy, codec->packed + packed, sizeof(codec->packed) - packed);
+}
+
+/* Returns how long all columns are together. */
+static size_t measure(const struct source *from, struct trace_events *head)
+{
+	size_t total = 0;
+
+	for (unsigned i = 0; i < TRACE_COLUMNS; i++) {
+		head->column_bytes[i] = (uint32_t)stage_column_bytes(from->stage, i);
+		if (from->codec)
+			head->column_bytes[i] += from->codec->part.column_bytes[i];
+		total += head->column_bytes[i];
+	}
+	return total;
+}
+
+const void *pack_columns(struct codec *codec, const struct stage *stage, bool with_codec,
+			 bool compress, struct pack_state *state, struct trace_events *head,
+			 size_t *bytes)
+{
+	struct source from = {stage, with_codec ? codec : NULL};
+	size_t total = measure(&from, head), packed;
+	unsigned noisy;
+
+	head->compression = TRACE_COMPRESSION_NONE;
+	head->stored = 0;
+	if (compress && codec->zstd) {
+		noisy = noisy_columns(&from);
+		packed = compress_columns(codec, &from, state->likeness, noisy);
+		judge(state, packed, total);
+		if (packed && packed < total) {
+			head->compression = TRACE_COMPRESSION_ZSTD;
+			head->stored = (uint8_t)(noisy >> 1);
+			*bytes = packed;
+			return codec->packed;
+		}
+	}
+	*bytes = join_columns(&from, ALL_COLUMNS, codec->joined, sizeof(codec->joined));
+	return codec->joined;
+}
