@@ -344,10 +344,11 @@ static void *work(void *seed)
 int main(int argc, char **argv)
 {
 	pthread_t threads[3];
+	int count = argc > 1 ? 1 : 3;
 	killed = argc > 1;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < count; i++)
 		pthread_create(&threads[i], NULL, work, (void *)(i + 1));
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
 	return malloc((size_t)-1 >> 1) != NULL;
 }
@@ -380,7 +381,8 @@ def staged(trace):
 
 
 def compare(memprof, report, compiler):
-    """A program that ends, and one that is killed when its threads have much in their stages."""
+    """A program that ends, and one that is killed when its thread has much in its stage: one
+    thread, for segments that others were writing are told by their hash alone."""
     with tempfile.TemporaryDirectory(prefix="memprof-format.") as place:
         program, trace = f"{place}/program", f"{place}/t.bin"
         subprocess.run([compiler, "-xc", "-w", "-O1", "-o", program, "-", "-fno-builtin",
