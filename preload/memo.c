@@ -14,6 +14,8 @@ void memo_reset(struct memo *memo, uint32_t generation)
 {
 	memset(memo->index, 0, sizeof(memo->index));
 	memset(memo->joins, 0, sizeof(memo->joins));
+	memset(memo->stacks, 0, sizeof(memo->stacks));
+	memset(memo->latest, 0, sizeof(memo->latest));
 	memo->head = FIRST_POSITION;
 	memo->generation = generation;
 }
@@ -77,4 +79,29 @@ void memo_join_keep(struct memo *memo, memo_position first, memo_position last, 
 	join->node = node;
 	atomic_signal_fence(memory_order_seq_cst);
 	join->first = first;
+}
+
+void memo_keep_stack(struct memo *memo, memo_position first)
+{
+	const struct memo_meta *meta = memo_meta_at(memo, first);
+	uintptr_t pc = memo_check_at(memo, first)->value;
+	unsigned latest = memo_latest_of(pc, meta->sp);
+	/* The one before the latest was found longest ago, if they come in turn. */
+	unsigned way = (memo->latest[latest] + MEMO_WAYS - 1) % MEMO_WAYS;
+	struct memo_stack *stack = &memo->stacks[latest % MEMO_SETS][way];
+
+	stack->pc = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	stack->sp = meta->sp;
+	stack->fp = memo_check_at(memo, first - meta->fp_check)->value;
+	stack->fp_mask = meta->fp_check ? UINTPTR_MAX : 0;
+	stack->checks = memo_check_at(memo, first);
+	stack->first = first;
+	stack->node = meta->node;
+	stack->reach = meta->reach;
+	stack->frames = meta->frames;
+	stack->count = (uint16_t)(meta->end - first);
+	atomic_signal_fence(memory_order_seq_cst);
+	stack->pc = pc;
+	memo->latest[latest] = (uint8_t)way;
 }

@@ -17,6 +17,9 @@
  * Frames that lead into the outer part of another stack get their ids from *joins*: {first frame,
  * last frame of a chain's piece, id of what is beyond} -> id.
  *
+ * Stacks that are one run are found without all this, in sets of a few that may begin with the same
+ * {pc, sp}: one frame often has several stacks that come in turn.
+ *
  * All of it belongs to one thread and is never read by another. A reader that was interrupted for
  * good (longjmp out of a signal handler) leaves it sound: records are found only when they are
  * complete.
@@ -30,6 +33,9 @@
 #define MEMO_RECORDS 2048 /* power of two */
 #define MEMO_INDEX   2048
 #define MEMO_JOINS   1024
+#define MEMO_SETS    64
+#define MEMO_WAYS    4
+#define MEMO_LATEST  512
 
 typedef uint32_t memo_position; /* of a record; 0: none */
 
@@ -71,6 +77,22 @@ struct memo_join {
 	uint32_t node;	/* id of `first` and all beyond */
 };
 
+/* A whole stack that is one run: all that it takes to know it again, but its checks. */
+struct memo_stack {
+	_Alignas(64) uintptr_t pc; /* of its first frame; 0: not in use */
+	uintptr_t sp;
+	uintptr_t fp;			 /* of which the bits of */
+	uintptr_t fp_mask;		 /* this decide: all or none */
+	const struct memo_check *checks; /* the first record's; the next `count` decide */
+	memo_position first;		 /* its first record */
+	uint32_t node;
+	uint32_t reach;
+	uint16_t frames;
+	uint16_t count;
+};
+
+_Static_assert(sizeof(struct memo_stack) == 64, "one to a cache line");
+
 struct memo {
 	memo_position head;  /* the next record's; everything before is complete */
 	uint32_t generation; /* the caller's; 0: nothing was ever kept */
@@ -78,6 +100,8 @@ struct memo {
 	struct memo_meta meta[MEMO_RECORDS];
 	memo_position index[MEMO_INDEX];
 	struct memo_join joins[MEMO_JOINS];
+	struct memo_stack stacks[MEMO_SETS][MEMO_WAYS];
+	uint8_t latest[MEMO_LATEST]; /* the way of its set that was found last, by finer hash */
 };
 
 static inline struct memo_check *memo_check_at(struct memo *memo, memo_position position)
@@ -122,6 +146,16 @@ static inline memo_position memo_find(struct memo *memo, uintptr_t pc, uintptr_t
 		return 0;
 	return position;
 }
+
+/* Where `latest` tells the way for {pc, sp}; modulo MEMO_SETS it is the set. */
+static inline unsigned memo_latest_of(uintptr_t pc, uintptr_t sp)
+{
+	uint64_t hash = (pc ^ sp << 20) * 0x9e3779b97f4a7c15;
+	return (unsigned)(hash >> (64 - __builtin_ctz(MEMO_LATEST)));
+}
+
+/* Keeps the stack that begins with the record at `first` and is one run with a known id. */
+void memo_keep_stack(struct memo *memo, memo_position first);
 
 /* Forgets everything. */
 void memo_reset(struct memo *memo, uint32_t generation);

@@ -32,15 +32,20 @@ struct stack_bounds {
 /* The slow half of stack_bounds_top: reads /proc/self/maps with raw system calls. */
 uintptr_t stack_bounds_find(struct stack_bounds *bounds, uintptr_t sp);
 
+/* Whether sp lies in the own stack of the thread that runs, whose bound is own.high. */
+static inline bool stack_bounds_own(const struct stack_bounds *bounds, uintptr_t sp)
+{
+	return sp >= bounds->own.low && sp < bounds->own.high &&
+	       bounds->thread == (uintptr_t)__builtin_thread_pointer();
+}
+
 /*
  * The bound for a walk that begins at `sp`: words in [sp, result) may be read. Only the owner of
  * `bounds`, on its own stack; any signal context.
  */
 static inline uintptr_t stack_bounds_top(struct stack_bounds *bounds, uintptr_t sp)
 {
-	if (__builtin_expect(sp >= bounds->own.low && sp < bounds->own.high &&
-				 bounds->thread == (uintptr_t)__builtin_thread_pointer(),
-			     1))
+	if (__builtin_expect(stack_bounds_own(bounds, sp), 1))
 		return bounds->own.high;
 	return stack_bounds_find(bounds, sp);
 }

@@ -21,6 +21,11 @@
 #define REWALK_BREAKS 128 /* every so many broken chains, a walk is kept as one run of its own */
 #define REWALK_LINKED 16  /* and every so many known ones of several runs */
 
+/* Of looking at all stacks of a set: */
+#define WORTH_HIT 8   /* what one found pays for, in sets looked at in vain */
+#define WORTH_MAX 256 /* no more is saved up */
+#define WORTH_TRY 16  /* with nothing saved, one in so many is looked at */
+
 _Static_assert(sizeof(struct unwind_state) <= UNWIND_MEMO_STATE_BYTES,
 	       "the verifier makes room for it");
 
@@ -346,27 +351,93 @@ __attribute__((noinline)) static uint32_t stack_of_runs(struct unwind_state *sta
 	return node;
 }
 
-/* Most events end here: all of the stack is known, as one run. */
+/* Whether the stack that begins at `origin` is this one; words up to `top` may be read. */
+static inline bool is_known(const struct memo *memo, const struct memo_stack *known,
+			    const struct unwind_origin *origin, uintptr_t top, unsigned room)
+{
+	return !((known->pc ^ origin->pc) | (known->sp ^ origin->sp) |
+		 ((known->fp ^ origin->fp) & known->fp_mask)) &&
+	       memo_alive(memo, known->first) && known->reach <= top - origin->sp &&
+	       known->frames <= room && all_hold(known->checks, known->count);
+}
+
+/*
+ * The stack of this set that begins at `origin`, NULL: none does. The one at `first` is looked at
+ * last, as it was most likely looked at by stack(). Where stacks hardly ever return none of it is
+ * worth the time, and it is only tried now and then.
+ */
+static const struct memo_stack *other_known(struct unwind_state *state,
+					    const struct memo_stack *set, unsigned first,
+					    const struct unwind_origin *origin, uintptr_t top,
+					    unsigned max_depth)
+{
+	bool looked = stack_bounds_own(&state->bounds, origin->sp);
+
+	if (!state->worth && ++state->doubts % WORTH_TRY && looked)
+		return NULL;
+	for (unsigned i = 1; i < MEMO_WAYS || (i == MEMO_WAYS && !looked); i++) {
+		const struct memo_stack *known = &set[(first + i) % MEMO_WAYS];
+
+		if (!is_known(&state->memo, known, origin, top, max_depth))
+			continue;
+		state->worth += state->worth < WORTH_MAX ? WORTH_HIT : 0;
+		return known;
+	}
+	state->worth -= state->worth > 0;
+	return NULL;
+}
+
+/* As stack(), which does not begin as the one that began like it before, or not on this stack. */
+__attribute__((noinline)) static uint32_t stack_of_others(void *memory,
+							  const struct unwind_origin *origin,
+							  unsigned max_depth,
+							  struct unwind_counts *counts)
+{
+	struct unwind_state *state = memory;
+	struct memo *memo = &state->memo;
+	uint32_t generation = atomic_load_explicit(&unwind_generation, memory_order_acquire) + 1;
+	uintptr_t top = stack_bounds_top(&state->bounds, origin->sp);
+	unsigned latest = memo_latest_of(origin->pc, origin->sp);
+	const struct memo_stack *set = memo->stacks[latest % MEMO_SETS], *known;
+	unsigned first = memo->latest[latest];
+	const struct memo_meta *meta;
+	memo_position position;
+
+	if (memo->generation != generation)
+		memo_reset(memo, generation);
+	known = other_known(state, set, first, origin, top, max_depth);
+	if (known) {
+		memo->latest[latest] = (uint8_t)(known - set);
+		return known->node;
+	}
+	position = memo_find(memo, origin->pc, origin->sp, origin->fp);
+	meta = memo_meta_at(memo, position);
+	if (!position || set[first].first == position ||
+	    !run_holds(memo, position, meta, top, max_depth))
+		return walk(state, origin, max_depth, counts);
+	if (meta->end_kind != MEMO_END || !meta->node)
+		return stack_of_runs(state, origin, position, max_depth, counts);
+	memo_keep_stack(memo, position);
+	return meta->node;
+}
+
+/* Most events end here: the stack is the one that began with this frame before. */
 static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned max_depth,
 		      struct unwind_counts *counts)
 {
 	struct unwind_state *state = memory;
 	struct memo *memo = &state->memo;
-	uint32_t generation = atomic_load_explicit(&unwind_generation, memory_order_acquire) + 1;
-	const struct memo_meta *meta;
-	memo_position position;
-	uintptr_t top;
+	unsigned latest = memo_latest_of(origin->pc, origin->sp);
+	const struct memo_stack *known = &memo->stacks[latest % MEMO_SETS][memo->latest[latest]];
 
-	if (__builtin_expect(memo->generation != generation, 0))
-		memo_reset(memo, generation);
-	top = stack_bounds_top(&state->bounds, origin->sp);
-	position = memo_find(memo, origin->pc, origin->sp, origin->fp);
-	meta = memo_meta_at(memo, position);
-	if (__builtin_expect(!position || !run_holds(memo, position, meta, top, max_depth), 0))
-		return walk(state, origin, max_depth, counts);
-	if (__builtin_expect(meta->end_kind == MEMO_END && meta->node, 1))
-		return meta->node;
-	return stack_of_runs(state, origin, position, max_depth, counts);
+	if (__builtin_expect(
+		memo->generation ==
+			atomic_load_explicit(&unwind_generation, memory_order_acquire) + 1 &&
+		    stack_bounds_own(&state->bounds, origin->sp) &&
+		    is_known(memo, known, origin, state->bounds.own.high, max_depth),
+		1))
+		return known->node;
+	return stack_of_others(memory, origin, max_depth, counts);
 }
 
 const struct unwind_backend unwind_memo = {

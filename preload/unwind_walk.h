@@ -52,6 +52,8 @@ struct unwind_state {
 	struct stack_bounds bounds;
 	unsigned breaks; /* broken chains met, and whole ones of several runs */
 	unsigned linked;
+	unsigned worth;	 /* of looking at all stacks of a set: up when one was known, else down */
+	unsigned doubts; /* sets of which not all were looked at */
 	struct unwind_walk walk;
 	struct memo memo;
 	union {

@@ -216,6 +216,53 @@ START_TEST(same_when_forgotten)
 }
 END_TEST
 
+static uintptr_t fp_based, outermost; /* pcs of such frames */
+
+__attribute__((noinline)) static void note_pcs(char *room)
+{
+	struct unwind_origin origin = {(uintptr_t)__builtin_return_address(0),
+				       (uintptr_t)__builtin_dwarf_cfa(),
+				       *(uintptr_t *)__builtin_frame_address(0)};
+	uintptr_t pcs[FRAMES_MAX];
+	unsigned count = walk(&origin, pcs);
+
+	room[0] = 1;
+	fp_based = origin.pc;
+	outermost = pcs[count - 1];
+}
+
+__attribute__((noinline)) static void stand_on_fp(volatile unsigned bytes)
+{
+	char *room = __builtin_alloca(bytes);
+
+	note_pcs(room);
+}
+
+/* A frame that begins like another and finds all its words again, but is found by another fp. */
+START_TEST(same_but_for_fp)
+{
+	volatile uintptr_t words[16] = {0};
+	struct unwind_origin origin = {0};
+
+	start(256);
+	stand_on_fp(100);
+	ck_assert_int_eq(unwind_rule_kind(unwind_rule_of(fp_based)), UNWIND_RULE_FP);
+	ck_assert_int_eq(unwind_rule_kind(unwind_rule_of(outermost)), UNWIND_RULE_END);
+	words[5] = outermost;
+	words[8] = (uintptr_t)&words[12];
+	words[9] = fp_based;
+	words[13] = outermost;
+	origin.pc = fp_based;
+	origin.sp = (uintptr_t)words;
+	for (unsigned i = 0; i < 40; i++) {
+		origin.fp = (uintptr_t)&words[i / 3 % 2 ? 4 : 8];
+		compare_stacks(&origin);
+	}
+	ck_assert_uint_eq(wrong, 0);
+	support_leave();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("memo");
@@ -230,6 +277,7 @@ int main(void)
 	tcase_add_loop_test(tcase, same_when_cut, 0, 5);
 	tcase_add_test(tcase, same_when_deep);
 	tcase_add_test(tcase, same_when_forgotten);
+	tcase_add_test(tcase, same_but_for_fp);
 	suite_add_tcase(suite, tcase);
 	return support_run(suite);
 }
