@@ -186,12 +186,18 @@ static int say_maps(struct text *text)
 {
 	struct profile maps = text_map_profile(text->profile);
 	struct grouping *grouping = grouping_new(&maps);
+	uint64_t resident = text->profile->totals.peak_rss_bytes;
 	int result;
 
 	if (!grouping)
 		return -ENOMEM;
-	out_printf(text->out, "Own mappings: %s at most, more than the heap",
-		   OUT_BYTES(maps.totals.peak_bytes));
+	out_printf(text->out, "Own mappings: %s at most, ", OUT_BYTES(maps.totals.peak_bytes));
+	/* What is mapped need not be there: virtual machines reserve address space. */
+	if (resident && maps.totals.peak_bytes > resident)
+		out_printf(text->out, "part of it only reserved (%s resident in all)",
+			   OUT_BYTES(resident));
+	else
+		out_text(text->out, "more than the heap");
 	result = say_best(text, &maps, grouping, RANKING_PEAK, maps.totals.peak_bytes);
 	grouping_free(grouping);
 	return result;

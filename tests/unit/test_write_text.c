@@ -382,8 +382,12 @@ START_TEST(test_own_mappings)
 	profile.totals.map_bytes = profile.totals.map_peak_bytes = 20 << 20;
 	check_has("\nLeaks: 1 site very likely");
 	sites[2].verdict = VERDICT_IN_USE;
+	profile.totals.peak_rss_bytes = 30 << 20;
 	check_has("\nOwn mappings: 20.0 MiB at most, more than the heap: 75 % in load_table "
 		  "(db.c:120)\n");
+	check_has(
+	    "\nOwn mappings: 20.0 MiB at most, part of it only reserved (19.0 MiB resident in "
+	    "all): 75 % in load_table (db.c:120)\n");
 	options.sections = SECTION_MAPS;
 	check_has("\nOwn mappings: 1 anonymous mmap of 20.0 MiB, 20.0 MiB at most, 0 B at the end\n"
 		  "\n  1.    75 %    15.0 MiB  in 1 block\n        load_table  db.c:120\n"
