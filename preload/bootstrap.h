@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * A zeroed block of `bytes`, aligned to `alignment` (a power of two), or NULL when the arena is
@@ -14,8 +15,14 @@
  */
 void *bootstrap_alloc(size_t bytes, size_t alignment);
 
-/* Whether `memory` is a block of the arena: two comparisons. */
-bool bootstrap_owns(const void *memory);
+#define BOOTSTRAP_BYTES (64 * 1024)
+extern char bootstrap_arena[BOOTSTRAP_BYTES];
+
+/* Whether `memory` is a block of the arena. Inline: free and malloc_usable_size ask each time. */
+static inline bool bootstrap_owns(const void *memory)
+{
+	return (uintptr_t)memory - (uintptr_t)bootstrap_arena < BOOTSTRAP_BYTES;
+}
 
 /* Requested size of a block of the arena. */
 size_t bootstrap_size(const void *memory);
