@@ -71,8 +71,9 @@ static unsigned noisy_columns(const struct source *from)
 /*
  * What the columns are like decides what is worth its time. Chance (addresses and sizes of churn):
  * coding the literals would take half of the compressor's time or more, and not even half of the
- * columns goes away with it. Regular (most programs): little is left to be coded, so there is time
- * to look for matches everywhere, short ones and long ones. docs/encoding.md has the figures.
+ * columns goes away with it; matches are few, too. Regular (most programs): little is left to be
+ * coded, so there is time to look for matches everywhere, short ones and long ones.
+ * docs/encoding.md has the figures.
  */
 #define CHANCE_PERCENT	53
 #define REGULAR_PERCENT 25
@@ -91,26 +92,28 @@ static void judge(struct pack_state *state, size_t packed, size_t total)
 	}
 }
 
-static void set_likeness(ZSTD_CCtx *zstd, enum pack_likeness likeness)
+static void set_likeness(ZSTD_CCtx *zstd, enum pack_likeness likeness, bool coarse)
 {
 	bool regular = likeness == PACK_REGULAR;
+	/* How many places are passed over where nothing matches. */
+	int step = regular ? 0 : likeness == PACK_MIXED ? 2 : coarse ? 16 : 4;
 
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_strategy, regular ? ZSTD_dfast : ZSTD_fast);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_minMatch, regular ? 5 : 6);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_targetLength, regular ? 0 : 2);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_targetLength, step);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_literalCompressionMode,
 			       likeness == PACK_CHANCE ? ZSTD_ps_disable : ZSTD_ps_enable);
 }
 
 /* The columns worth compressing, compressed, and the others after them. 0: it did not work. */
 static size_t compress_columns(struct codec *codec, const struct source *from,
-			       enum pack_likeness likeness, unsigned noisy)
+			       enum pack_likeness likeness, bool coarse, unsigned noisy)
 {
 	size_t joined =
 	    join_columns(from, ALL_COLUMNS & ~noisy, codec->joined, sizeof(codec->joined));
 	size_t packed;
 
-	set_likeness(codec->zstd, likeness);
+	set_likeness(codec->zstd, likeness, coarse);
 	packed = ZSTD_compress2(codec->zstd, codec->packed, sizeof(codec->packed), codec->joined,
 				joined);
 	if (ZSTD_isError(packed))
@@ -145,7 +148,8 @@ const void *pack_columns(struct codec *codec, const struct stage *stage, bool wi
 	head->stored = 0;
 	if (compress && codec->zstd) {
 		noisy = noisy_columns(&from);
-		packed = compress_columns(codec, &from, state->likeness, noisy);
+		packed = compress_columns(codec, &from, state->likeness,
+					  head->flags & TRACE_EVENTS_RUNS, noisy);
 		judge(state, packed, total);
 		if (packed && packed < total) {
 			head->compression = TRACE_COMPRESSION_ZSTD;
