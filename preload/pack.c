@@ -75,18 +75,23 @@ static unsigned noisy_columns(const struct source *from)
  * coded, so there is time to look for matches everywhere, short ones and long ones.
  * docs/encoding.md has the figures.
  */
-#define CHANCE_PERCENT	53
+#define CHANCE_PERCENT	58
 #define REGULAR_PERCENT 25
-#define CHANCE_SEGMENTS 7 /* then it is looked at again */
+#define CHANCE_SEGMENTS 15 /* then it is looked at again */
 
 static void judge(struct pack_state *state, size_t packed, size_t total)
 {
-	if (state->chance_left > 0 && --state->chance_left > 0)
+	if (state->likeness == PACK_CHANCE) {
+		/* What is packed so tells nothing: the next one is packed as if nothing were known.
+		 */
+		if (--state->chance_left == 0)
+			state->likeness = PACK_MIXED;
 		return;
+	}
 	state->likeness = PACK_MIXED;
 	if (packed * 100 > total * CHANCE_PERCENT) {
 		state->likeness = PACK_CHANCE;
-		state->chance_left = CHANCE_SEGMENTS + 1;
+		state->chance_left = CHANCE_SEGMENTS;
 	} else if (packed * 100 < total * REGULAR_PERCENT) {
 		state->likeness = PACK_REGULAR;
 	}

@@ -344,6 +344,47 @@ START_TEST(compression)
 }
 END_TEST
 
+/* Packs the part that the codec has; returns what the next one is expected to be like. */
+static enum pack_likeness pack_again(struct codec *codec, struct pack_state *state)
+{
+	struct trace_events head = {0};
+	struct stage stage;
+	size_t bytes;
+
+	stage_init(&stage, stage_memory);
+	pack_columns(codec, &stage, true, true, state, &head, &bytes);
+	return state->likeness;
+}
+
+/* What looked like chance is looked at again, without what is left out for chance. */
+START_TEST(likeness)
+{
+	struct pack_state state = {.likeness = PACK_CHANCE, .chance_left = 2};
+	struct codec *codec = codec_take();
+	struct trace_events head = {0};
+	uint64_t latest = 0;
+	size_t bytes;
+
+	shift = 4;
+	start_stream(3);
+	for (; word_count + 2 <= RING_WORDS; word_count += 2) {
+		words[word_count] = ++latest << 8 | TRACE_EVENT_FREE;
+		words[word_count + 1] = 0x1000;
+	}
+	encode(codec, word_count, true, false, &head, &bytes);
+	ck_assert_int_eq(pack_again(codec, &state), PACK_CHANCE);
+	ck_assert_int_eq(pack_again(codec, &state), PACK_MIXED);
+	ck_assert_int_eq(pack_again(codec, &state), PACK_REGULAR);
+	for (size_t i = 1; i < word_count; i += 2)
+		words[i] = support_random(&seed) >> 8;
+	encode_tables_forget(0);
+	encode(codec, word_count, true, false, &head, &bytes);
+	ck_assert_int_eq(pack_again(codec, &state), PACK_CHANCE);
+	ck_assert_int_eq(pack_again(codec, &state), PACK_CHANCE);
+	codec_put(codec);
+}
+END_TEST
+
 #define GROUP_STEPS 200
 
 /* A ring's segments one after the other, as they go into the file. */
@@ -585,6 +626,7 @@ int main(void)
 	tcase_add_loop_test(tests, random_streams, 0, 10);
 	tcase_add_test(tests, full_of_one_kind);
 	tcase_add_test(tests, compression);
+	tcase_add_test(tests, likeness);
 	tcase_add_test(tests, groups);
 	tcase_add_test(tests, groups_of_a_child);
 	tcase_add_test(tests, nothing);
