@@ -18,9 +18,11 @@
 #include "clock.h"
 #include "codec.h"
 #include "encode.h"
+#include "encode_tables.h"
 #include "event_path_churn.h"
 #include "interpose.h"
 #include "options.h"
+#include "pack.h"
 #include "sole.h"
 #include "trace_file.h"
 
@@ -36,7 +38,7 @@ static const char *const names[STEPS] = {
     [UNWIND] = "unwind, all known",
     [RING] = "words into the ring",
     [ENCODE] = "encode: columns",
-    [COMPRESS] = "compress: zstd",
+    [COMPRESS] = "stage and compress: zstd",
     [WRITE] = "write, resident size: all",
 };
 
@@ -46,30 +48,43 @@ static volatile uint64_t sink;
 static long pairs = 400000;
 static int depth = 20;
 
-static unsigned shift(const struct thread *thread, const struct trace_clock *now)
+static unsigned shift(const struct thread *thread)
 {
+	struct trace_clock now = clock_pair();
+
 	if (thread->sole)
-		return clock_coarse_shift(&trace_file_header()->start, now);
+		return clock_coarse_shift(&trace_file_header()->start, &now);
 	return clock_fine_shift();
+}
+
+/* Without `compress` each ring's columns are made and forgotten. */
+static void encode_ring(struct thread *thread, bool compress)
+{
+	struct ring *ring = &thread->ring;
+	struct stage *stage = &thread->stage;
+	struct codec *codec = codec_take();
+	struct encode_tables *tables = encode_tables_of(ring->index, &codec->own);
+	size_t bytes = 0;
+
+	if (stage_is_empty(stage)) {
+		stage->segment.head = (struct trace_events){.from = ring->head - ring_used(ring)};
+		encode_begin(&stage->segment, tables, shift(thread));
+	}
+	encode_part(&stage->segment, tables, codec, ring->data, ring_used(ring));
+	if (compress && !stage_add(stage, codec)) {
+		pack_columns(codec, stage, true, true, &thread->pack, &stage->segment.head, &bytes);
+		stage_clear(stage);
+	}
+	codec_put(codec);
+	sink += bytes;
 }
 
 /* What a full ring leads to in a step. */
 static void empty_ring(struct thread *thread, enum step step)
 {
-	struct ring *ring = &thread->ring;
-
-	if (step >= ENCODE) {
-		struct trace_events head = {.ring = ring->index};
-		struct codec *codec = codec_take();
-		size_t bytes = 0;
-
-		head.clock = clock_pair();
-		encode_words(codec, ring->data, ring_used(ring), shift(thread, &head.clock),
-			     step >= COMPRESS, &head, &bytes);
-		codec_put(codec);
-		sink += bytes;
-	}
-	ring_release(ring, thread->ring_events);
+	if (step >= ENCODE)
+		encode_ring(thread, step >= COMPRESS);
+	ring_release(&thread->ring, thread->ring_events);
 	thread->ring_events = 0;
 }
 
