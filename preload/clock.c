@@ -37,7 +37,7 @@ struct trace_clock clock_pair(void)
 }
 
 #define FINE_NS	  8
-#define COARSE_NS 12800
+#define COARSE_NS 25600
 /* Two pairs have to lie so far apart to give a rate. */
 #define BASELINE_NS 1000000
 
