@@ -97,11 +97,11 @@ static void judge(struct pack_state *state, size_t packed, size_t total)
 	}
 }
 
-static void set_likeness(ZSTD_CCtx *zstd, enum pack_likeness likeness, bool coarse)
+static void set_likeness(ZSTD_CCtx *zstd, enum pack_likeness likeness)
 {
 	bool regular = likeness == PACK_REGULAR;
 	/* How many places are passed over where nothing matches. */
-	int step = regular ? 0 : likeness == PACK_MIXED ? 2 : coarse ? 16 : 4;
+	int step = regular ? 0 : likeness == PACK_MIXED ? 2 : 4;
 
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_strategy, regular ? ZSTD_dfast : ZSTD_fast);
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_minMatch, regular ? 5 : 6);
@@ -112,13 +112,13 @@ static void set_likeness(ZSTD_CCtx *zstd, enum pack_likeness likeness, bool coar
 
 /* The columns worth compressing, compressed, and the others after them. 0: it did not work. */
 static size_t compress_columns(struct codec *codec, const struct source *from,
-			       enum pack_likeness likeness, bool coarse, unsigned noisy)
+			       enum pack_likeness likeness, unsigned noisy)
 {
 	size_t joined =
 	    join_columns(from, ALL_COLUMNS & ~noisy, codec->joined, sizeof(codec->joined));
 	size_t packed;
 
-	set_likeness(codec->zstd, likeness, coarse);
+	set_likeness(codec->zstd, likeness);
 	packed = ZSTD_compress2(codec->zstd, codec->packed, sizeof(codec->packed), codec->joined,
 				joined);
 	if (ZSTD_isError(packed))
@@ -153,8 +153,7 @@ const void *pack_columns(struct codec *codec, const struct stage *stage, bool wi
 	head->stored = 0;
 	if (compress && codec->zstd) {
 		noisy = noisy_columns(&from);
-		packed = compress_columns(codec, &from, state->likeness,
-					  head->flags & TRACE_EVENTS_RUNS, noisy);
+		packed = compress_columns(codec, &from, state->likeness, noisy);
 		judge(state, packed, total);
 		if (packed && packed < total) {
 			head->compression = TRACE_COMPRESSION_ZSTD;
