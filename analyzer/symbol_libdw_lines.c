@@ -100,19 +100,6 @@ static bool find_table(Dwarf_Die *unit, struct libdw_bytes *table, struct head *
 	return true;
 }
 
-/* A place for one more element; the array's room doubles. */
-static void *more(void *array, size_t *room, size_t count, size_t bytes)
-{
-	size_t wanted = *room ? *room * 2 : 16;
-
-	if (count < *room)
-		return array;
-	array = reallocarray(array, wanted, bytes);
-	if (array)
-		*room = wanted;
-	return array;
-}
-
 /* ---- the head ---- */
 
 static bool read_head(struct libdw_lines *lines, struct head *head, struct libdw_bytes *table,
@@ -162,7 +149,7 @@ static bool add_row(struct libdw_lines *lines, const struct state *state)
 
 	if (sequence->count == 0)
 		sequence->start = sequence->end = state->address;
-	rows = more(lines->rows, &lines->row_room, lines->row_count, sizeof(*rows));
+	rows = libdw_more(lines->rows, &lines->row_room, lines->row_count, sizeof(*rows));
 	if (!rows)
 		return false;
 	lines->rows = rows;
@@ -179,8 +166,8 @@ static bool add_row(struct libdw_lines *lines, const struct state *state)
 /* Makes room for the next sequence behind those that are there. */
 static bool begin_sequence(struct libdw_lines *lines)
 {
-	struct sequence *sequences = more(lines->sequences, &lines->sequence_room,
-					  lines->sequence_count, sizeof(*sequences));
+	struct sequence *sequences = libdw_more(lines->sequences, &lines->sequence_room,
+						lines->sequence_count, sizeof(*sequences));
 
 	if (!sequences)
 		return false;

@@ -10,8 +10,7 @@
 
 #define FORMATS_MAX 16 /* of a path in DWARF 5 */
 
-/* A place for one more element; the array's room doubles. */
-static void *more(void *array, size_t *room, size_t count, size_t bytes)
+void *libdw_more(void *array, size_t *room, size_t count, size_t bytes)
 {
 	size_t wanted = *room ? *room * 2 : 16;
 
@@ -25,8 +24,8 @@ static void *more(void *array, size_t *room, size_t count, size_t bytes)
 
 static bool add_directory(struct libdw_paths *paths, const char *name)
 {
-	const char **names = more(paths->directories, &paths->directory_room,
-				  paths->directory_count, sizeof(*names));
+	const char **names = libdw_more(paths->directories, &paths->directory_room,
+					paths->directory_count, sizeof(*names));
 
 	if (!names)
 		return false;
@@ -38,7 +37,7 @@ static bool add_directory(struct libdw_paths *paths, const char *name)
 static bool add_file(struct libdw_paths *paths, const char *name, uint64_t directory)
 {
 	struct libdw_path *files =
-	    more(paths->files, &paths->file_room, paths->file_count, sizeof(*files));
+	    libdw_more(paths->files, &paths->file_room, paths->file_count, sizeof(*files));
 
 	if (!files)
 		return false;

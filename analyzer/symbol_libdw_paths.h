@@ -35,6 +35,12 @@ bool libdw_paths_read_old(struct libdw_paths *paths, struct libdw_bytes *table,
 			  const char *directory);
 void libdw_paths_fini(struct libdw_paths *paths);
 
+/*
+ * The array with a place for one more element of `bytes` after `count`; its room, in elements,
+ * doubles. NULL without memory: the old one stays.
+ */
+void *libdw_more(void *array, size_t *room, size_t count, size_t bytes);
+
 /* As libdw_lines_file(). */
 const char *libdw_paths_get(struct libdw_paths *paths, uint64_t number);
 

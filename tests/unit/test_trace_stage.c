@@ -369,40 +369,8 @@ START_TEST(lies_of_the_ring)
 }
 END_TEST
 
-/* What is in a segment needs no sound stage. */
-START_TEST(unsound_but_covered)
-{
-	struct trace_builder *builder = trace_builder_new();
-	uint32_t ring = trace_builder_ring_staged(builder, 0, 512, STAGE_BYTES);
-	struct profile *wanted = reference(60), *profile;
-	struct trace_image file;
-	const uint8_t *bytes;
-	uint32_t lie = UINT32_MAX;
-	size_t count;
-
-	put_events(builder, ring, 0, 50);
-	trace_builder_stage(builder, ring, 0, 0);
-	put_events(builder, ring, 50, 60);
-	trace_builder_flush(builder, ring, TRACE_COMPRESSION_NONE, 0, TRACE_BUILDER_KEEP);
-	bytes = trace_builder_finish(builder, &count);
-	trace_image_open(&file, bytes, count);
-	ck_assert_int_eq(pwrite(file.fd, &lie, sizeof(lie),
-				TRACE_HEADER_BYTES + TRACE_RING_DATA_OFFSET + 512 * 8 +
-				    sizeof(struct trace_events) +
-				    offsetof(struct trace_part, events)),
-			 sizeof(lie));
-	profile = load_path(file.path);
-	ck_assert_str_eq(profile->damage.first, "");
-	same_totals(&profile->totals, &wanted->totals);
-	profile_free(profile);
-	profile_free(wanted);
-	trace_image_close(&file);
-	trace_builder_free(builder);
-}
-END_TEST
-
-/* A segment that no one can read has what an unsound stage has: it is lost, and counted. */
-START_TEST(unsound_and_garbled)
+/* 50 events in a stage that is unsound, and in a segment with 10 more; `how` as it is flushed. */
+static struct profile *load_unsound(int how)
 {
 	struct trace_builder *builder = trace_builder_new();
 	uint32_t ring = trace_builder_ring_staged(builder, 0, 512, STAGE_BYTES);
@@ -415,7 +383,7 @@ START_TEST(unsound_and_garbled)
 	put_events(builder, ring, 0, 50);
 	trace_builder_stage(builder, ring, 0, 0);
 	put_events(builder, ring, 50, 60);
-	trace_builder_flush(builder, ring, TRACE_COMPRESSION_NONE, 0, TRACE_BUILDER_GARBLE);
+	trace_builder_flush(builder, ring, TRACE_COMPRESSION_NONE, 0, how);
 	bytes = trace_builder_finish(builder, &count);
 	trace_image_open(&file, bytes, count);
 	ck_assert_int_eq(pwrite(file.fd, &lie, sizeof(lie),
@@ -424,12 +392,34 @@ START_TEST(unsound_and_garbled)
 				    offsetof(struct trace_part, events)),
 			 sizeof(lie));
 	profile = load_path(file.path);
+	trace_image_close(&file);
+	trace_builder_free(builder);
+	return profile;
+}
+
+/* What is in a segment needs no sound stage. */
+START_TEST(unsound_but_covered)
+{
+	struct profile *wanted = reference(60), *profile;
+
+	profile = load_unsound(TRACE_BUILDER_KEEP);
+	ck_assert_str_eq(profile->damage.first, "");
+	same_totals(&profile->totals, &wanted->totals);
+	profile_free(profile);
+	profile_free(wanted);
+}
+END_TEST
+
+/* A segment that no one can read has what an unsound stage has: it is lost, and counted. */
+START_TEST(unsound_and_garbled)
+{
+	struct profile *profile;
+
+	profile = load_unsound(TRACE_BUILDER_GARBLE);
 	ck_assert_uint_eq(profile->totals.events, 10);
 	ck_assert_uint_eq(profile->totals.lost_events, 50);
 	ck_assert_uint_eq(profile->damage.bad_segments, 2);
 	profile_free(profile);
-	trace_image_close(&file);
-	trace_builder_free(builder);
 }
 END_TEST
 
