@@ -110,21 +110,64 @@ static void set_likeness(ZSTD_CCtx *zstd, enum pack_likeness likeness)
 			       likeness == PACK_CHANCE ? ZSTD_ps_disable : ZSTD_ps_enable);
 }
 
-/* The columns worth compressing, compressed, and the others after them. 0: it did not work. */
+/*
+ * For bytes of which some are much more frequent than others, in no order: only their frequencies
+ * count. With a step beyond any block no match is looked for.
+ */
+static void set_unordered(ZSTD_CCtx *zstd)
+{
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_strategy, ZSTD_fast);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_minMatch, 7);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_targetLength, ZSTD_BLOCKSIZE_MAX);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_literalCompressionMode, ZSTD_ps_enable);
+}
+
+/* What is being put together of frames and columns that are left as they are. */
+struct packed {
+	struct codec *codec;
+	size_t read; /* of codec->joined */
+	size_t bytes;
+	bool failed;
+};
+
+/* A frame of the next `bytes` of what was joined. */
+static void add_frame(struct packed *packed, size_t bytes)
+{
+	struct codec *codec = packed->codec;
+	size_t got = ZSTD_compress2(codec->zstd, codec->packed + packed->bytes,
+				    sizeof(codec->packed) - packed->bytes,
+				    codec->joined + packed->read, bytes);
+
+	packed->failed |= ZSTD_isError(got) != 0;
+	packed->read += bytes;
+	packed->bytes += packed->failed ? 0 : got;
+}
+
+/*
+ * The columns worth compressing, compressed, and the others after them. 0: it did not work.
+ * Fine times get a frame of their own: among their noise the compressor would find nothing but
+ * short matches, for a third of its time, where they all have one of a few lengths.
+ */
 static size_t compress_columns(struct codec *codec, const struct source *from,
-			       enum pack_likeness likeness, unsigned noisy)
+			       const struct trace_events *head, enum pack_likeness likeness,
+			       unsigned noisy)
 {
 	size_t joined =
 	    join_columns(from, ALL_COLUMNS & ~noisy, codec->joined, sizeof(codec->joined));
-	size_t packed;
+	struct packed packed = {.codec = codec};
 
+	if (!(head->flags & TRACE_EVENTS_RUNS)) {
+		set_likeness(codec->zstd, likeness);
+		add_frame(&packed, head->column_bytes[TRACE_COLUMN_SHAPE]);
+		set_unordered(codec->zstd);
+		add_frame(&packed, head->column_bytes[TRACE_COLUMN_TIME]);
+	}
 	set_likeness(codec->zstd, likeness);
-	packed = ZSTD_compress2(codec->zstd, codec->packed, sizeof(codec->packed), codec->joined,
-				joined);
-	if (ZSTD_isError(packed))
+	add_frame(&packed, joined - packed.read);
+	if (packed.failed)
 		return 0;
-	return packed +
-	       join_columns(from, noisy, codec->packed + packed, sizeof(codec->packed) - packed);
+	return packed.bytes + join_columns(from, noisy, codec->packed + packed.bytes,
+					   sizeof(codec->packed) - packed.bytes);
 }
 
 /* Returns how long all columns are together. */
@@ -153,7 +196,7 @@ const void *pack_columns(struct codec *codec, const struct stage *stage, bool wi
 	head->stored = 0;
 	if (compress && codec->zstd) {
 		noisy = noisy_columns(&from);
-		packed = compress_columns(codec, &from, state->likeness, noisy);
+		packed = compress_columns(codec, &from, head, state->likeness, noisy);
 		judge(state, packed, total);
 		if (packed && packed < total) {
 			head->compression = TRACE_COMPRESSION_ZSTD;

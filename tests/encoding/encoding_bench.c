@@ -225,6 +225,7 @@ int main(int argc, char **argv)
 	int rounds = 5, option;
 	bool only_in_use = false;
 
+	clock_init(); /* the finest shift is its counter's */
 	while ((option = getopt(argc, argv, "n:s:t")) != -1) {
 		if (option == 'n')
 			rounds = atoi(optarg);
