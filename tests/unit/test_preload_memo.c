@@ -70,6 +70,60 @@ START_TEST(finds_what_was_kept_and_not_overwritten)
 }
 END_TEST
 
+/* As many records as there is room for, up to the latest. */
+START_TEST(alive_until_overwritten)
+{
+	make_memo();
+	for (unsigned i = 0; i < 3 * MEMO_RECORDS; i++) {
+		memo_position latest = keep_frames(1, 1, 1);
+
+		ck_assert(memo_alive(memo, latest));
+		ck_assert(!memo_alive(memo, latest + 1));
+		ck_assert(memo_alive(memo, latest + 1 - MEMO_RECORDS));
+		ck_assert(!memo_alive(memo, latest - MEMO_RECORDS));
+	}
+}
+END_TEST
+
+/* Nothing is found again where the next records are not filled in yet. */
+START_TEST(nothing_is_known_after_a_reset)
+{
+	memo_position first;
+
+	make_memo();
+	first = keep_frames(100, 7, 70);
+	memo_keep_stack(memo, first);
+	memo_join_keep(memo, first, first + 5, 1, 9);
+	memo_reset(memo, 1);
+	ck_assert_uint_eq(memo_reserve(memo, 100), first);
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert_uint_eq(memo_find(memo, 7, 70 + i, 0), 0);
+	for (unsigned i = 0; i < MEMO_SETS * MEMO_WAYS; i++)
+		ck_assert_uint_eq(memo->stacks[i / MEMO_WAYS][i % MEMO_WAYS].pc, 0);
+	ck_assert_uint_eq(memo_join_find(memo, first, first + 5, 1), 0);
+}
+END_TEST
+
+/* A frame needs the record with its fp, which is overwritten before it is. */
+START_TEST(unknown_without_its_fp)
+{
+	memo_position first, frame;
+
+	make_memo();
+	first = keep_frames(20, 7, 70);
+	frame = first + 10;
+	memo_meta_at(memo, frame)->fp_check = 10;
+	ck_assert_uint_eq(memo_find(memo, 7, 80, 7), frame);
+	ck_assert_uint_eq(memo_find(memo, 7, 80, 6), 0);
+	while (memo->head < first + MEMO_RECORDS)
+		keep_frames(1, 1, 1);
+	ck_assert_uint_eq(memo_find(memo, 7, 80, 7), frame);
+	keep_frames(1, 7, 1);
+	ck_assert(memo_alive(memo, frame));
+	ck_assert_uint_eq(memo_find(memo, 7, 80, 7), 0);
+}
+END_TEST
+
 START_TEST(positions_start_over)
 {
 	make_memo();
@@ -271,6 +325,9 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, nothing_is_known_at_first);
 	tcase_add_test(tcase, finds_what_was_kept_and_not_overwritten);
+	tcase_add_test(tcase, alive_until_overwritten);
+	tcase_add_test(tcase, nothing_is_known_after_a_reset);
+	tcase_add_test(tcase, unknown_without_its_fp);
 	tcase_add_test(tcase, positions_start_over);
 	tcase_add_test(tcase, joins_are_exact);
 	tcase_add_test(tcase, same_as_by_rules);

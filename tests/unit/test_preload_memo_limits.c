@@ -1,0 +1,353 @@
+/*
+ * When a remembered stack must not be believed, or not even read: it goes beyond what is mapped
+ * now, it is deeper than wanted, its code is gone, or its records have been overwritten.
+ *
+ * The stacks are laid out by hand, every frame of one size, and so are the rules of their code;
+ * what is right is read off the words. Memory beyond the bound cannot be read: to try is to fail.
+ */
+#include <sys/mman.h>
+
+#include "memo.h"
+#include "modules.h"
+#include "node_file.h"
+#include "pages.h"
+#include "preload_support.h"
+#include "stacks.h"
+#include "unwind.h"
+#include "unwind_rule.h"
+#include "unwind_walk.h"
+
+#define PAGE	    4096
+#define FRAMES	    12
+#define FRAME_BYTES 1024
+#define MAPPED	    (FRAMES * FRAME_BYTES)
+#define MIDDLE	    4 /* the frame where one run leads to another */
+#define ENOUGH	    64
+#define PLACES	    150
+#define CODE_STEP   16
+
+/* A frame of so many bytes, the topmost of which are fp and the return address. */
+#define RULE(bytes) (UNWIND_RULE_SP | (bytes) | 2U << UNWIND_RULE_FP_SHIFT)
+
+static struct unwind_state *state;
+static struct memo *memo;
+static struct unwind_counts counts;
+static uintptr_t low, code; /* of the stack; of what its return addresses lead to */
+static uintptr_t top;	    /* what can be read ends there */
+static unsigned frame_bytes;
+static bool own; /* the stack is the thread's own */
+
+/* The return address into frame `i` of one of two programs. */
+static uintptr_t pc_of(unsigned program, unsigned i)
+{
+	return code + (program * FRAMES + i + 1) * CODE_STEP;
+}
+
+static uintptr_t sp_of(unsigned i)
+{
+	return low + (uintptr_t)i * FRAME_BYTES;
+}
+
+static bool is_outermost(uintptr_t pc)
+{
+	return pc == pc_of(0, FRAMES - 1) || pc == pc_of(1, FRAMES - 1);
+}
+
+/* As unwind_rule_miss() would have it, were there code. */
+static void put_rule(uintptr_t pc, unwind_rule rule)
+{
+	uint64_t hash = unwind_rule_hash(pc), tag = hash & ((1ULL << UNWIND_RULE_TAG_BITS) - 1);
+	_Atomic uint64_t *pair = unwind_rules[hash >> UNWIND_RULE_TAG_BITS];
+
+	atomic_store(&pair[atomic_load(&pair[0]) != 0], tag << UNWIND_RULE_BITS | rule);
+	ck_assert_uint_eq(unwind_rule_of(pc), rule);
+}
+
+/* Code whose frames have so many bytes. */
+static void put_code(unsigned bytes)
+{
+	frame_bytes = bytes;
+	for (unsigned i = 0; i < 2 * FRAMES; i++) {
+		uintptr_t pc = pc_of(i / FRAMES, i % FRAMES);
+
+		put_rule(pc, is_outermost(pc) ? UNWIND_RULE_END : RULE(bytes));
+	}
+}
+
+/* Frames from `from` on are of this program. */
+static void put_words(unsigned program, unsigned from)
+{
+	for (unsigned i = from; i < FRAMES; i++)
+		*(uintptr_t *)(sp_of(i) - 8) = pc_of(program, i);
+}
+
+/* Nothing can be read beyond the sp of frame `frames`, which begins a page. */
+static void set_top(unsigned frames)
+{
+	size_t bytes = (size_t)frames * FRAME_BYTES;
+
+	top = low + bytes;
+	ck_assert_uint_eq(top % PAGE, 0);
+	ck_assert_int_eq(mprotect((void *)low, MAPPED, PROT_NONE), 0);
+	ck_assert_int_eq(mprotect((void *)low, bytes, PROT_READ | PROT_WRITE), 0);
+	/* Other memory is looked at again, as when another thread is given the state. */
+	memset(&state->bounds, 0, sizeof(state->bounds));
+	if (own)
+		state->bounds.own = (struct stack_range){low, top};
+	state->bounds.thread = (uintptr_t)__builtin_thread_pointer();
+}
+
+static void start(bool on_own_stack)
+{
+	support_enter();
+	modules_init("test");
+	support_create();
+	ck_assert_int_eq(stacks_init(), 0);
+	node_file_keep();
+	state = pages_map(unwind_memo.state_bytes);
+	ck_assert_ptr_nonnull(state);
+	memo = &state->memo;
+	code = (uintptr_t)mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	low = (uintptr_t)mmap(NULL, MAPPED + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			      0) +
+	      PAGE;
+	own = on_own_stack;
+	set_top(FRAMES);
+	put_code(FRAME_BYTES);
+	put_words(0, 1);
+}
+
+/* What the words say: pcs innermost first. */
+static unsigned read_words(uintptr_t pc, unsigned from, unsigned depth, uintptr_t *pcs)
+{
+	uintptr_t sp = sp_of(from);
+	unsigned count = 0;
+
+	for (;;) {
+		pcs[count++] = pc;
+		sp += frame_bytes;
+		if (is_outermost(pc) || count == depth || sp > top)
+			return count;
+		pc = *(uintptr_t *)(sp - 8);
+		if (!pc)
+			return count;
+	}
+}
+
+/* The stack of frame `from`, where `pc` is, of at most so many frames, is what the words say. */
+static void look_at(uintptr_t pc, unsigned from, unsigned depth)
+{
+	struct unwind_origin origin = {pc, sp_of(from), 0};
+	uint32_t id = unwind_memo.stack(state, &origin, depth, &counts);
+	uintptr_t expected[FRAMES];
+	unsigned count = read_words(pc, from, depth, expected);
+	bool cut = count == depth && !is_outermost(expected[count - 1]);
+
+	for (unsigned i = 0; i < count; i++) {
+		ck_assert_msg(stacks_frame(id, &id, &pc), "%u of %u frames", i, count);
+		ck_assert_msg(pc == expected[i], "frame %u of %u differs", i, count);
+	}
+	ck_assert_uint_eq(id, cut ? TRACE_NODE_CUT : 0);
+}
+
+static void look_from(unsigned from, unsigned depth)
+{
+	look_at(pc_of(0, from), from, depth);
+}
+
+static void look(void)
+{
+	look_from(0, ENOUGH);
+}
+
+static memo_position position_of(unsigned frame)
+{
+	return memo_find(memo, pc_of(0, frame), sp_of(frame), 0);
+}
+
+/* How many stacks that begin with frame 0 are found without the hash. */
+static unsigned whole_stacks(void)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < MEMO_SETS * MEMO_WAYS; i++)
+		count += memo->stacks[i / MEMO_WAYS][i % MEMO_WAYS].pc == pc_of(0, 0);
+	return count;
+}
+
+/* The ways in which the stack of frame 0 comes to be known. */
+
+static void make_run(void)
+{
+	look();
+	ck_assert_uint_eq(memo_meta_at(memo, position_of(0))->end_kind, MEMO_END);
+	ck_assert_uint_eq(whole_stacks(), 0);
+}
+
+static void make_latest(void)
+{
+	for (unsigned i = 0; i < 3; i++)
+		look();
+	ck_assert_uint_eq(whole_stacks(), 1);
+}
+
+/* Another stack with the same first frame was found last. */
+static void make_other(void)
+{
+	for (unsigned i = 0; i < 1000; i++) {
+		put_words(i % 2, 1);
+		look();
+	}
+	ck_assert_uint_eq(whole_stacks(), 2);
+	put_words(0, 1);
+}
+
+static void make_linked(void)
+{
+	look_from(MIDDLE, ENOUGH);
+	look();
+	ck_assert_uint_eq(memo_meta_at(memo, position_of(0))->end_kind, MEMO_LINK);
+	ck_assert_uint_eq(memo_meta_at(memo, position_of(0))->frames, MIDDLE);
+	ck_assert_uint_eq(whole_stacks(), 0);
+}
+
+/* Three runs: those from frames 0 and MIDDLE, and the one from where the third stack goes. */
+static void make_linked_twice(void)
+{
+	look_from(MIDDLE + 4, ENOUGH);
+	look_from(MIDDLE, ENOUGH);
+	look();
+	ck_assert_uint_eq(memo_meta_at(memo, position_of(MIDDLE))->end_kind, MEMO_LINK);
+}
+
+static void (*const ways[])(void) = {make_run, make_latest, make_other, make_linked,
+				     make_linked_twice};
+
+#define WAYS ((int)(sizeof(ways) / sizeof(ways[0])))
+
+/* The stack has less memory now than when it was walked. */
+START_TEST(not_read_beyond_the_bound)
+{
+	unsigned frames = _i / (2 * WAYS) ? 4 : 8;
+
+	start(_i / WAYS % 2);
+	ways[_i % WAYS]();
+	set_top(frames);
+	for (unsigned i = 0; i < 3; i++)
+		look();
+	set_top(FRAMES);
+	look();
+	support_leave();
+}
+END_TEST
+
+START_TEST(not_deeper_than_wanted)
+{
+	for (unsigned depth = 1; depth <= FRAMES; depth++) {
+		uint64_t truncated;
+
+		start(_i / WAYS);
+		ways[_i % WAYS]();
+		truncated = counts.truncated;
+		look_from(0, depth);
+		ck_assert_uint_eq(counts.truncated - truncated, depth < FRAMES);
+		look();
+		look_from(0, depth);
+		support_leave();
+	}
+}
+END_TEST
+
+/* Other code lies there, whose frames are of another size. */
+START_TEST(not_after_an_unload)
+{
+	start(_i / WAYS);
+	ways[_i % WAYS]();
+	unwind_forget(code, code + PAGE);
+	put_code(2 * FRAME_BYTES);
+	for (unsigned i = 0; i < 3; i++)
+		look();
+	unwind_forget(code, code + PAGE);
+	put_code(FRAME_BYTES);
+	for (unsigned i = 0; i < 3; i++)
+		look();
+	support_leave();
+}
+END_TEST
+
+/* Makes records that hold and tell of a stack of one frame, up to this position, that one too. */
+static void overwrite(memo_position last)
+{
+	while (memo->head <= last) {
+		memo_position position = memo_reserve(memo, 1);
+		struct memo_check *check = memo_check_at(memo, position);
+
+		check->value = 1;
+		check->where = (uintptr_t)&check->value;
+		*memo_meta_at(memo, position) = (struct memo_meta){.sp = sp_of(MIDDLE),
+								   .end = position,
+								   .frames = 1,
+								   .kind = MEMO_END,
+								   .end_kind = MEMO_END};
+		memo_publish(memo, position, 1);
+	}
+}
+
+START_TEST(not_when_overwritten)
+{
+	memo_position first;
+
+	start(_i / WAYS);
+	ways[_i % WAYS]();
+	first = position_of(0);
+	put_words(1, MIDDLE + 2); /* what no record of the innermost frames tells */
+	overwrite(first + MEMO_RECORDS + FRAMES);
+	look();
+	support_leave();
+}
+END_TEST
+
+/* The inner run is there still, the outer one is not. */
+START_TEST(not_when_a_link_leads_nowhere)
+{
+	memo_position outer;
+
+	start(_i);
+	make_linked();
+	outer = position_of(MIDDLE);
+	put_words(1, MIDDLE + 2);
+	overwrite(outer + MEMO_RECORDS + FRAMES - MIDDLE - 1);
+	ck_assert_uint_ne(position_of(0), 0);
+	look();
+	support_leave();
+}
+END_TEST
+
+/* More first frames at one place than there are sets, all of them with the same callers. */
+START_TEST(not_of_another_first_frame)
+{
+	start(_i);
+	for (unsigned i = 0; i < 3 * PLACES; i++) {
+		uintptr_t pc = pc_of(2, i % PLACES);
+
+		put_rule(pc, RULE(FRAME_BYTES));
+		look_at(pc, 0, ENOUGH);
+	}
+	support_leave();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("memo_limits");
+	TCase *tcase = tcase_create("memo_limits");
+
+	tcase_add_loop_test(tcase, not_read_beyond_the_bound, 0, 4 * WAYS);
+	tcase_add_loop_test(tcase, not_deeper_than_wanted, 0, 2 * WAYS);
+	tcase_add_loop_test(tcase, not_after_an_unload, 0, 2 * WAYS);
+	tcase_add_loop_test(tcase, not_when_overwritten, 0, 2 * WAYS);
+	tcase_add_loop_test(tcase, not_of_another_first_frame, 0, 2);
+	tcase_add_loop_test(tcase, not_when_a_link_leads_nowhere, 0, 2);
+	suite_add_tcase(suite, tcase);
+	return support_run(suite);
+}
