@@ -81,7 +81,7 @@ class Measured:
 # kind: status, megabytes at most, seconds at most
 BOMBS = {"counts": (1, 64, 2), "inflate": (1, 128, 5), "chain": (1, 128, 10),
          "cycle": (1, 128, 10), "names": (0, 128, 5), "threads": (0, 128, 5),
-         "rings": (1, 600, 10)}
+         "rings": (1, 600, 10), "stages": (1, 600, 10)}
 
 
 def bomb(bench, kind):

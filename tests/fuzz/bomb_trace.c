@@ -147,27 +147,78 @@ static void threads(struct trace_builder *builder)
 	}
 }
 
-/* Rings of 64 MiB each behind the trace, full, without taking any space on the disk. */
+/* Puts bytes into a file, the rest of which takes no space on the disk. */
+static void put_at(FILE *file, long at, const void *bytes, size_t count)
+{
+	if (fseek(file, at, SEEK_SET) != 0 || fwrite(bytes, count, 1, file) != 1)
+		exit(2);
+}
+
+static void put_ring(FILE *file, long at, long bytes, uint32_t index, const struct trace_ring *ring)
+{
+	struct trace_segment head = {.magic = TRACE_SEGMENT_MAGIC,
+				     .type = TRACE_SEGMENT_RING,
+				     .index = index,
+				     .bytes = (uint64_t)bytes,
+				     .payload_bytes = (uint64_t)bytes - sizeof(head)};
+
+	head.head_hash = XXH3_64bits(&head, offsetof(struct trace_segment, head_hash));
+	put_at(file, at, &head, sizeof(head));
+	put_at(file, at + (long)sizeof(head), ring, sizeof(*ring));
+	put_at(file, at + bytes - 1, "", 1);
+}
+
+/* Rings of 64 MiB each behind the trace, full. */
 static void rings(FILE *file)
 {
 	const long bytes = 64 << 20;
-	long at = 1 << 20;
 
-	for (uint32_t i = 0; i < 12; i++, at += bytes) {
-		struct trace_segment head = {.magic = TRACE_SEGMENT_MAGIC,
-					     .type = TRACE_SEGMENT_RING,
-					     .index = i,
-					     .bytes = (uint64_t)bytes,
-					     .payload_bytes = (uint64_t)bytes - sizeof(head)};
-		struct trace_ring ring = {.head = (uint64_t)(bytes - TRACE_RING_DATA_OFFSET) / 8};
+	for (uint32_t i = 0; i < 12; i++) {
+		uint64_t words = (uint64_t)(bytes - TRACE_RING_DATA_OFFSET) / 8;
+		struct trace_ring ring = {.head = words, .word_bytes = words * 8};
 
-		head.head_hash = XXH3_64bits(&head, offsetof(struct trace_segment, head_hash));
-		if (fseek(file, at, SEEK_SET) != 0 || fwrite(&head, sizeof(head), 1, file) != 1 ||
-		    fwrite(&ring, sizeof(ring), 1, file) != 1)
-			exit(2);
+		put_ring(file, (1 << 20) + i * bytes, bytes, i, &ring);
 	}
-	if (fseek(file, at, SEEK_SET) != 0 || fputc(0, file) == EOF)
-		exit(2);
+}
+
+#define STAGE_EMPTY_PARTS 200000
+
+/* One part of a stage that has no events: of many, each costs its reader a look. */
+static void empty_parts(FILE *file, long at)
+{
+	struct trace_part part = {.bytes = sizeof(part)};
+
+	for (uint64_t i = 0; i < STAGE_EMPTY_PARTS; i++) {
+		part.from = i;
+		part.to = i + 1;
+		put_at(file, at + (long)(i * sizeof(part)), &part, sizeof(part));
+	}
+}
+
+/* Rings whose stages are 16 MiB each, 750 of all, or say that they are far more. */
+static void stages(FILE *file)
+{
+	const long bytes = 16 << 20;
+
+	for (uint32_t i = 0; i < 80; i++) {
+		long at = (1 << 20) + i * bytes, stage = at + TRACE_RING_DATA_OFFSET + 512;
+		struct trace_ring ring = {.head = 1000, .flushed = 1000, .word_bytes = 512};
+		struct trace_events head = {.ring = i};
+		struct trace_part part = {.to = 1000, .events = TRACE_EVENTS_MAX};
+
+		part.bytes = i % 8 == 1 ? UINT32_MAX - 7 : (uint32_t)bytes - 8192;
+		for (size_t column = 0; column < TRACE_COLUMNS; column++)
+			part.column_bytes[column] = i % 8 == 2 ? UINT32_MAX : 3 << 19;
+		if (i == 3)
+			ring.head = ring.flushed = STAGE_EMPTY_PARTS;
+		if (i % 8 == 3)
+			part.to = part.events = 1;
+		put_ring(file, at, bytes, i, &ring);
+		put_at(file, stage, &head, sizeof(head));
+		put_at(file, stage + (long)sizeof(head), &part, sizeof(part));
+		if (i == 3)
+			empty_parts(file, stage + (long)sizeof(head));
+	}
 }
 
 int main(int argc, char **argv)
@@ -175,28 +226,30 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*make)(struct trace_builder *builder);
-	} kinds[] = {{"blocks", blocks}, {"counts", counts}, {"inflate", inflate}, {"chain", chain},
-		     {"cycle", cycle},	 {"names", names},   {"threads", threads}};
+		void (*add)(FILE *file); /* behind the trace */
+	} kinds[] = {
+	    {"blocks", blocks, NULL},	{"counts", counts, NULL}, {"inflate", inflate, NULL},
+	    {"chain", chain, NULL},	{"cycle", cycle, NULL},	  {"names", names, NULL},
+	    {"threads", threads, NULL}, {"rings", NULL, rings},	  {"stages", NULL, stages},
+	};
+	const size_t count = sizeof(kinds) / sizeof(kinds[0]);
 	struct trace_builder *builder = trace_builder_new();
-	const uint8_t *image = NULL;
-	size_t bytes;
+	const uint8_t *image;
+	size_t bytes, kind = 0;
 	FILE *file;
 
-	for (size_t i = 0; argc == 3 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strcmp(kinds[i].name, argv[1]) != 0)
-			continue;
-		kinds[i].make(builder);
-		image = trace_builder_finish(builder, &bytes);
-	}
-	if (argc == 3 && strcmp(argv[1], "rings") == 0)
-		image = trace_builder_finish(builder, &bytes);
-	if (image == NULL) {
+	while (argc == 3 && kind < count && strcmp(kinds[kind].name, argv[1]) != 0)
+		kind++;
+	if (argc != 3 || kind == count) {
 		fprintf(stderr, "usage: bomb_trace KIND FILE\n");
 		return 2;
 	}
+	if (kinds[kind].make != NULL)
+		kinds[kind].make(builder);
+	image = trace_builder_finish(builder, &bytes);
 	file = fopen(argv[2], "w");
-	if (file != NULL && strcmp(argv[1], "rings") == 0)
-		rings(file);
+	if (file != NULL && kinds[kind].add != NULL)
+		kinds[kind].add(file);
 	if (file == NULL || fseek(file, 0, SEEK_SET) != 0 ||
 	    fwrite(image, 1, bytes, file) != bytes || fclose(file) != 0) {
 		perror(argv[2]);
