@@ -21,7 +21,6 @@
 #define FRAMES	    12
 #define FRAME_BYTES 1024
 #define MAPPED	    (FRAMES * FRAME_BYTES)
-#define MIDDLE	    4 /* the frame where one run leads to another */
 #define ENOUGH	    64
 #define PLACES	    150
 #define CODE_STEP   16
@@ -32,10 +31,12 @@
 static struct unwind_state *state;
 static struct memo *memo;
 static struct unwind_counts counts;
-static uintptr_t low, code; /* of the stack; of what its return addresses lead to */
-static uintptr_t top;	    /* what can be read ends there */
+/* Of the stack, and of what its return addresses lead to: the same in each run, as their hashes. */
+static const uintptr_t low = 0x1000100000, code = 0x2000000000;
+static uintptr_t top; /* what can be read ends there */
 static unsigned frame_bytes;
-static bool own; /* the stack is the thread's own */
+static bool own;	    /* the stack is the thread's own */
+static unsigned middle = 4; /* the frame where one run leads to another */
 
 /* The return address into frame `i` of one of two programs. */
 static uintptr_t pc_of(unsigned program, unsigned i)
@@ -97,6 +98,14 @@ static void set_top(unsigned frames)
 	state->bounds.thread = (uintptr_t)__builtin_thread_pointer();
 }
 
+static void map_at(uintptr_t address, size_t bytes)
+{
+	void *at = mmap((void *)address, bytes, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	ck_assert_ptr_eq(at, (void *)address);
+}
+
 static void start(bool on_own_stack)
 {
 	support_enter();
@@ -107,14 +116,19 @@ static void start(bool on_own_stack)
 	state = pages_map(unwind_memo.state_bytes);
 	ck_assert_ptr_nonnull(state);
 	memo = &state->memo;
-	code = (uintptr_t)mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	low = (uintptr_t)mmap(NULL, MAPPED + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			      0) +
-	      PAGE;
+	map_at(code, PAGE);
+	map_at(low - PAGE, MAPPED + 2 * PAGE);
 	own = on_own_stack;
 	set_top(FRAMES);
 	put_code(FRAME_BYTES);
 	put_words(0, 1);
+}
+
+static void finish(void)
+{
+	munmap((void *)code, PAGE);
+	munmap((void *)(low - PAGE), MAPPED + 2 * PAGE);
+	support_leave();
 }
 
 /* What the words say: pcs innermost first. */
@@ -204,24 +218,31 @@ static void make_other(void)
 
 static void make_linked(void)
 {
-	look_from(MIDDLE, ENOUGH);
+	look_from(middle, ENOUGH);
 	look();
 	ck_assert_uint_eq(memo_meta_at(memo, position_of(0))->end_kind, MEMO_LINK);
-	ck_assert_uint_eq(memo_meta_at(memo, position_of(0))->frames, MIDDLE);
+	ck_assert_uint_eq(memo_meta_at(memo, position_of(0))->frames, middle);
 	ck_assert_uint_eq(whole_stacks(), 0);
 }
 
-/* Three runs: those from frames 0 and MIDDLE, and the one from where the third stack goes. */
-static void make_linked_twice(void)
+/* The return address that leads to the second run lies on another page than the first run. */
+static void make_linked_beyond(void)
 {
-	look_from(MIDDLE + 4, ENOUGH);
-	look_from(MIDDLE, ENOUGH);
-	look();
-	ck_assert_uint_eq(memo_meta_at(memo, position_of(MIDDLE))->end_kind, MEMO_LINK);
+	middle = 5;
+	make_linked();
 }
 
-static void (*const ways[])(void) = {make_run, make_latest, make_other, make_linked,
-				     make_linked_twice};
+/* Three runs: those from frames 0 and middle, and the one from where the third stack goes. */
+static void make_linked_twice(void)
+{
+	look_from(middle + 4, ENOUGH);
+	look_from(middle, ENOUGH);
+	look();
+	ck_assert_uint_eq(memo_meta_at(memo, position_of(middle))->end_kind, MEMO_LINK);
+}
+
+static void (*const ways[])(void) = {make_run,	  make_latest,	      make_other,
+				     make_linked, make_linked_beyond, make_linked_twice};
 
 #define WAYS ((int)(sizeof(ways) / sizeof(ways[0])))
 
@@ -237,7 +258,7 @@ START_TEST(not_read_beyond_the_bound)
 		look();
 	set_top(FRAMES);
 	look();
-	support_leave();
+	finish();
 }
 END_TEST
 
@@ -253,7 +274,7 @@ START_TEST(not_deeper_than_wanted)
 		ck_assert_uint_eq(counts.truncated - truncated, depth < FRAMES);
 		look();
 		look_from(0, depth);
-		support_leave();
+		finish();
 	}
 }
 END_TEST
@@ -271,7 +292,7 @@ START_TEST(not_after_an_unload)
 	put_code(FRAME_BYTES);
 	for (unsigned i = 0; i < 3; i++)
 		look();
-	support_leave();
+	finish();
 }
 END_TEST
 
@@ -284,7 +305,7 @@ static void overwrite(memo_position last)
 
 		check->value = 1;
 		check->where = (uintptr_t)&check->value;
-		*memo_meta_at(memo, position) = (struct memo_meta){.sp = sp_of(MIDDLE),
+		*memo_meta_at(memo, position) = (struct memo_meta){.sp = sp_of(middle),
 								   .end = position,
 								   .frames = 1,
 								   .kind = MEMO_END,
@@ -300,10 +321,10 @@ START_TEST(not_when_overwritten)
 	start(_i / WAYS);
 	ways[_i % WAYS]();
 	first = position_of(0);
-	put_words(1, MIDDLE + 2); /* what no record of the innermost frames tells */
+	put_words(1, middle + 2); /* what no record of the innermost frames tells */
 	overwrite(first + MEMO_RECORDS + FRAMES);
 	look();
-	support_leave();
+	finish();
 }
 END_TEST
 
@@ -314,12 +335,27 @@ START_TEST(not_when_a_link_leads_nowhere)
 
 	start(_i);
 	make_linked();
-	outer = position_of(MIDDLE);
-	put_words(1, MIDDLE + 2);
-	overwrite(outer + MEMO_RECORDS + FRAMES - MIDDLE - 1);
+	outer = position_of(middle);
+	put_words(1, middle + 2);
+	overwrite(outer + MEMO_RECORDS + FRAMES - middle - 1);
 	ck_assert_uint_ne(position_of(0), 0);
 	look();
-	support_leave();
+	finish();
+}
+END_TEST
+
+START_TEST(each_word_decides)
+{
+	for (unsigned i = 1; i < FRAMES; i++) {
+		start(_i / WAYS);
+		ways[_i % WAYS]();
+		*(uintptr_t *)(sp_of(i) - 8) = pc_of(1, i);
+		look();
+		look();
+		put_words(0, i);
+		look();
+		finish();
+	}
 }
 END_TEST
 
@@ -333,7 +369,7 @@ START_TEST(not_of_another_first_frame)
 		put_rule(pc, RULE(FRAME_BYTES));
 		look_at(pc, 0, ENOUGH);
 	}
-	support_leave();
+	finish();
 }
 END_TEST
 
@@ -346,6 +382,7 @@ int main(void)
 	tcase_add_loop_test(tcase, not_deeper_than_wanted, 0, 2 * WAYS);
 	tcase_add_loop_test(tcase, not_after_an_unload, 0, 2 * WAYS);
 	tcase_add_loop_test(tcase, not_when_overwritten, 0, 2 * WAYS);
+	tcase_add_loop_test(tcase, each_word_decides, 0, 2 * WAYS);
 	tcase_add_loop_test(tcase, not_of_another_first_frame, 0, 2);
 	tcase_add_loop_test(tcase, not_when_a_link_leads_nowhere, 0, 2);
 	suite_add_tcase(suite, tcase);
