@@ -5,6 +5,7 @@
  *   text_stack.c    one call stack: recursion folded, wrappers and start-up code out of the way
  *   text_verdict.c  judgements in words
  *   text_name.c     names shortened to fit
+ *   text_symbols.c  whose debug symbols are missing
  */
 #ifndef TEXT_H
 #define TEXT_H
@@ -48,6 +49,17 @@ const char *text_frame_name(struct text *text, const struct profile_frame *frame
  * parameters, then no template arguments. What is still too long is for the caller to cut.
  */
 void text_shorten(char *to, size_t size, const char *name, size_t columns);
+
+/* ---- text_symbols.c ---- */
+
+struct text_nameless {
+	const char *module; /* the profile's */
+	uint64_t bytes;	    /* of the peak, in functions of it that have no name */
+	bool headline;	    /* that is most of it: stacks are addresses and little else */
+};
+
+/* The module whose debug symbols would help most; false: none is worth a word. */
+bool text_nameless(struct text *text, struct text_nameless *worst);
 
 /* ---- text_stack.c ---- */
 

@@ -10,8 +10,9 @@
 #include "text.h"
 #include "writer.h"
 
-#define DEFAULT_SITES	10
-#define DEFAULT_COLUMNS 100
+#define DEFAULT_SITES	 10
+#define DEFAULT_COLUMNS	 100
+#define NAMELESS_COLUMNS 40 /* of a module's name */
 #define USUAL_SECTIONS                                                                             \
 	(SECTION_PEAK | SECTION_LEAKS | SECTION_ALLOCATIONS | SECTION_TEMPORARIES | SECTION_MAPS | \
 	 SECTION_WARNINGS)
@@ -136,6 +137,19 @@ static void print_incomplete(struct text *text)
 			   lost == 1 ? " was" : "s were");
 	text_style(text, TEXT_PLAIN);
 	out_char(text->out, '\n');
+}
+
+/* Before pages of addresses, not after them. */
+static void print_nameless(struct text *text)
+{
+	struct text_nameless worst;
+
+	if (!text_nameless(text, &worst) || !worst.headline)
+		return;
+	out_printf(text->out, "Unnamed: %s of the peak; install debug symbols of ",
+		   OUT_PERCENT(worst.bytes, text->profile->totals.peak_bytes));
+	escape_terminal_fit(text->out, writer_basename(worst.module), NAMELESS_COLUMNS);
+	out_text(text->out, " (-dbgsym), or try --debuginfod\n");
 }
 
 /* ---- sections ---- */
@@ -281,52 +295,16 @@ static void warn_count(struct text *text, bool *any, uint64_t count, const char 
 		out_printf(warn(text, any), "%s %s\n", OUT_COUNT(count), count == 1 ? one : many);
 }
 
-/* A module whose functions have no names, and how much of the peak hangs on it. */
-struct nameless {
-	const char *module;
-	uint64_t bytes;
-};
-
-#define NAMELESS_MODULES 64
-#define NAMELESS_PART	 10	      /* of one in so many of the peak it is worth a word... */
-#define NAMELESS_BYTES	 (256 * 1024) /* ...when it is that much */
-
-static void count_nameless(struct nameless *modules, const char *module, uint64_t bytes)
-{
-	for (size_t i = 0; module && i < NAMELESS_MODULES; i++) {
-		if (modules[i].module && strcmp(modules[i].module, module) != 0)
-			continue;
-		modules[i].module = module;
-		modules[i].bytes += bytes;
-		return;
-	}
-}
-
-/* Says which module's debug symbols would help most; not when no symbols were asked for. */
+/* What print_nameless() has not said already. */
 static void warn_symbols(struct text *text, bool *any)
 {
-	const struct profile *profile = text->profile;
-	struct nameless modules[NAMELESS_MODULES] = {0}, *worst = &modules[0];
-	bool names = false;
+	struct text_nameless worst;
 
-	for (size_t i = 0; i < profile->site_count; i++) {
-		const struct profile_site *site = &profile->sites[i];
-		const struct profile_frame *frame = text_site_frame(&site->stack);
-
-		names |= frame && frame->function;
-		if (frame && !frame->function)
-			count_nameless(modules, frame->module, site->peak_bytes);
-	}
-	for (size_t i = 1; i < NAMELESS_MODULES; i++) {
-		if (modules[i].bytes > worst->bytes)
-			worst = &modules[i];
-	}
-	if (!names || worst->bytes < NAMELESS_BYTES ||
-	    worst->bytes < profile->totals.peak_bytes / NAMELESS_PART)
+	if (!text_nameless(text, &worst) || worst.headline)
 		return;
 	out_printf(warn(text, any), "%s of the peak is in functions without a name: for ",
-		   OUT_PERCENT(worst->bytes, profile->totals.peak_bytes));
-	escape_terminal_fit(text->out, writer_basename(worst->module), 40);
+		   OUT_PERCENT(worst.bytes, text->profile->totals.peak_bytes));
+	escape_terminal_fit(text->out, writer_basename(worst.module), NAMELESS_COLUMNS);
 	out_text(text->out, " install debug symbols\n  (a -dbgsym package), or let them be fetched "
 			    "by --debuginfod\n");
 }
@@ -376,6 +354,7 @@ static int print_report(struct text *text)
 	print_stopped(text);
 	print_incomplete(text);
 	result = text_verdict(text);
+	print_nameless(text);
 	for (size_t i = 0; !result && i < sizeof(sections) / sizeof(sections[0]); i++) {
 		if (wanted & sections[i].bit)
 			result = sections[i].print(text);

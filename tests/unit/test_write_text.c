@@ -359,7 +359,13 @@ START_TEST(test_without_names)
 	profile.totals.temporary = 0;
 	sites[2].verdict = VERDICT_IN_USE;
 	check_has("\nPeak: 97 % in libpq.so.5+0xbeef, called under main\n");
-	check_has("\nWarnings\n  97 % of the peak is in functions without a name: for libpq.so.5 "
+	check_has("\nUnnamed: 97 % of the peak; install debug symbols of libpq.so.5 (-dbgsym), or "
+		  "try --debuginfod\n");
+	check_lacks("without a name");
+	/* Less than half of the peak is no headline. */
+	profile.totals.peak_bytes *= 3;
+	check_lacks("Unnamed");
+	check_has("\nWarnings\n  32 % of the peak is in functions without a name: for libpq.so.5 "
 		  "install debug symbols\n");
 }
 END_TEST
