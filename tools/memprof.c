@@ -57,14 +57,30 @@ static void print_run_help(void)
 }
 
 /* The reader's name as the user can type it: as this command was, or found in PATH likewise. */
-static void print_next_command(const char *self, const char *trace)
+static void name_reader(const char *self, char *quoted, size_t quoted_bytes)
 {
-	char quoted_trace[PATH_MAX + 64], command[PATH_MAX], quoted_command[PATH_MAX + 64];
+	char command[PATH_MAX];
 	const char *slash = strrchr(self, '/');
 	snprintf(command, sizeof(command), "%.*smemprof-report",
 		 slash ? (int)(slash - self) + 1 : 0, self);
-	say("next: %s %s", say_quoted(command, quoted_command, sizeof(quoted_command)),
-	    say_quoted(trace, quoted_trace, sizeof(quoted_trace)));
+	say_quoted(command, quoted, quoted_bytes);
+}
+
+static void print_next_command(const char *self, const char *trace)
+{
+	char quoted_trace[PATH_MAX + 64], command[PATH_MAX + 64];
+	name_reader(self, command, sizeof(command));
+	say("next: %s %s", command, say_quoted(trace, quoted_trace, sizeof(quoted_trace)));
+}
+
+/* The recorder has told the next command, by a name that is good only if PATH leads to it. */
+static void tell_reader(const char *self)
+{
+	char path[PATH_MAX], command[PATH_MAX + 64];
+	if (!strchr(self, '/') || !program_find("memprof-report", path))
+		return;
+	name_reader(self, command, sizeof(command));
+	say("memprof-report is not in PATH: it is %s", command);
 }
 
 /* For a program killed, or one that ended by a system call of its own, past libc: Go's do. */
@@ -133,6 +149,8 @@ static void after_run(const char *self, const char *name, const struct options *
 		tell_not_told(self, name, child, &trace);
 	else if (!(trace.flags & TRACE_FLAG_SAID))
 		tell_ended(self, &trace);
+	else
+		tell_reader(self);
 }
 
 static int run_program(const char *self, char **argv, const struct options *options)

@@ -56,7 +56,7 @@ static int search_path(const char *name, char *path)
 	}
 }
 
-static int find_program(const char *name, char *path)
+int program_find(const char *name, char *path)
 {
 	if (!*name)
 		return -ENOENT;
@@ -171,7 +171,7 @@ static enum program_verdict inspect(const char *name, const char *path)
 
 enum program_verdict program_check(const char *name, char *path)
 {
-	int error = -find_program(name, path);
+	int error = -program_find(name, path);
 	if (error == ENOENT || error == ENOTDIR) {
 		say("%s: no such program%s", name,
 		    strchr(name, '/') ? ""

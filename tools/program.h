@@ -23,4 +23,7 @@ enum program_verdict {
  */
 enum program_verdict program_check(const char *name, char *path);
 
+/* Finds `name` likewise, and says nothing. Returns 0 or -errno. */
+int program_find(const char *name, char *path);
+
 #endif

@@ -185,6 +185,20 @@ static void consider(const char *path, const struct child *child, struct run_tra
 	found->peak_rss_bytes = header.peak_rss_bytes;
 }
 
+/* The name that the recorder tells, good wherever it is read; as it is where that is too long. */
+static void make_absolute(struct run_trace *found)
+{
+	char path[PATH_MAX];
+	if (*found->path == '/' || !getcwd(path, sizeof(path)))
+		return;
+	size_t used = strlen(path);
+	if (used + 1 + strlen(found->path) >= sizeof(found->path))
+		return;
+	path[used] = '/';
+	strcpy(path + used + 1, found->path);
+	strcpy(found->path, path);
+}
+
 bool run_trace_find(const char *pattern, const struct child *child, struct run_trace *found)
 {
 	char wanted[2 * PATH_MAX];
@@ -199,6 +213,8 @@ bool run_trace_find(const char *pattern, const struct child *child, struct run_t
 	for (size_t i = 0; i < matches.gl_pathc; i++)
 		consider(matches.gl_pathv[i], child, found);
 	globfree(&matches);
+	if (*found->path)
+		make_absolute(found);
 	return *found->path;
 }
 

@@ -19,7 +19,7 @@
 bool run_trace_prepare(const char *pattern);
 
 struct run_trace {
-	char path[4096];
+	char path[4096];			 /* absolute, as the recorder tells it */
 	uint64_t bytes;				 /* disk space in use */
 	uint32_t end;				 /* enum trace_end */
 	uint64_t started_ns;			 /* start_realtime_ns of the header */

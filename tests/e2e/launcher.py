@@ -100,8 +100,9 @@ class Launcher(unittest.TestCase):
             self.assertGreater(tick, 0)
             self.assertLess(abs(time.monotonic_ns() - monotonic), 60e9)
             self.assertIn(f"was killed by signal {int(number)},", process.err)
-            self.assertIn(f"in {name}.bin", process.err)
-            self.assertIn(f"memprof-report {name}.bin", process.err)
+            trace = os.path.realpath(self.place / f"{name}.bin")
+            self.assertIn(f"in {trace} (", process.err)
+            self.assertIn(f"memprof-report {trace}\n", process.err)
 
     def test_closing_lines_for_a_program_that_closed_its_stderr(self):
         """The launcher's are the recorder's own, with the same figures written alike."""
@@ -109,14 +110,15 @@ class Launcher(unittest.TestCase):
                                "int main(int argc, char **argv) {\n"
                                "  for (int i = 0; i < 1234; i++) *(void *volatile *)argv = malloc(9);"
                                "\n  return argc > 1 ? close(2) : 0; }", "-O0")
+        path = os.path.dirname(MEMPROF) + ":" + os.environ["PATH"]
         said = []
         for arguments in ([], ["close"]):
-            process = self.run_it("run", program, *arguments)
+            process = self.run_it("run", "-o", "t.bin", program, *arguments, memprof="memprof",
+                                  env={"PATH": path})
             self.assertEqual(process.returncode, 0)
-            lines = process.err.splitlines()
-            self.assertEqual(len(lines), 3, process.err)
-            said.append(re.sub(r"RSS [\d.]+", "RSS", lines[1]))
-        self.assertRegex(said[0], r"memprof: 1,2\d\d events, .* 1,2\d\d blocks live at end")
+            said.append(re.sub(r"RSS [\d.]+", "RSS", process.err))
+        self.assertRegex(said[0], r"memprof: 1,2\d\d events, .* 1,2\d\d blocks live at end\n"
+                         rf"memprof: next: memprof-report {os.path.realpath(self.place)}/t.bin\n$")
         self.assertEqual(said[0], said[1])
 
     def test_quiet_after_a_kill(self):
@@ -149,7 +151,24 @@ class Launcher(unittest.TestCase):
 
     def test_next_command_is_quoted_for_the_shell(self):
         process = self.run_it("run", "-o", "it's a trace.bin", "sh", "-c", "kill -9 $$")
-        self.assertIn("memprof-report 'it'\\''s a trace.bin'\n", process.err)
+        place = os.path.realpath(self.place)
+        self.assertIn(f"memprof-report '{place}/it'\\''s a trace.bin'\n", process.err)
+
+    def test_next_command_can_be_run(self):
+        """Whoever tells it, from where the user stands, whatever PATH is."""
+        for script in ("exit 0", "exec 2>&-", "kill -9 $$"):
+            for path in ("", os.path.dirname(MEMPROF) + ":"):
+                process = self.run_it("run", "-o", "t.bin", "sh", "-c", script,
+                                      env={"PATH": path + os.environ["PATH"]})
+                line = process.err.split("memprof: next: ")[1].split("\n")[0]
+                moved = process.err.split(": it is ")
+                if not path and script == "exit 0":
+                    line = line.replace("memprof-report", moved[1].strip(), 1)
+                else:
+                    self.assertEqual(len(moved), 1, process.err)
+                report = subprocess.run(["sh", "-c", line], cwd="/", capture_output=True,
+                                        env={"PATH": path + os.environ["PATH"]}, check=False)
+                self.assertEqual(report.returncode, 0, (line, report.stderr))
 
     # signals
 
