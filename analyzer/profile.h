@@ -94,6 +94,8 @@ struct profile_totals {
 
 struct profile_process {
 	uint32_t pid;
+	uint32_t parent_pid;
+	bool forked;	     /* its command line is the parent's, of when it was forked */
 	const char *exe;     /* path */
 	const char *cmdline; /* arguments joined by spaces, quoted where needed; raw bytes */
 	const char *host;

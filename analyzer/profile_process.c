@@ -88,6 +88,8 @@ int profile_process_init(struct profile_process *process, const struct trace_rea
 
 	*process = (struct profile_process){
 	    .pid = header->pid,
+	    .parent_pid = header->parent_pid,
+	    .forked = header->forked != 0,
 	    .exe = strdup(reader->process.exe),
 	    .cmdline = join_arguments(reader->process.cmdline, reader->process.cmdline_bytes),
 	    .host = strdup(reader->process.host),

@@ -59,8 +59,13 @@ static void print_process(struct text *text)
 	else
 		escape_terminal_fit(out, run && *run ? run : "?", text->columns);
 	text_style(text, TEXT_PLAIN);
-	out_printf(out, "\npid %u, %s thread%s, ", process->pid, OUT_COUNT(process->threads),
-		   plural(process->threads));
+	out_printf(out, "\npid %u", process->pid);
+	/* What stands above is the parent's name: nginx' workers take titles of their own later. */
+	if (process->forked && process->parent_pid > 1)
+		out_printf(out, ", forked, child of pid %u", process->parent_pid);
+	else if (process->forked)
+		out_text(out, ", forked");
+	out_printf(out, ", %s thread%s, ", OUT_COUNT(process->threads), plural(process->threads));
 	text_end(text);
 	if (trace) {
 		out_text(out, "; ");

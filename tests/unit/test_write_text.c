@@ -322,6 +322,17 @@ START_TEST(test_repeated_wrappers)
 }
 END_TEST
 
+/* The command line of a forked child is its parent's. */
+START_TEST(test_forked)
+{
+	profile.process.forked = true;
+	profile.process.parent_pid = 4200;
+	check_has("\npid 4242, forked, child of pid 4200, 2 threads, exited with 0; ");
+	profile.process.parent_pid = 1; /* who forked it is gone */
+	check_has("\npid 4242, forked, 2 threads, exited with 0; ");
+}
+END_TEST
+
 /* Addresses in a row are folded, when they lead to a name; lower ranks get shorter stacks. */
 START_TEST(test_nameless_run)
 {
@@ -546,6 +557,7 @@ int main(void)
 	tcase_add_test(tests, test_recursion_and_depth);
 	tcase_add_test(tests, test_split_functions);
 	tcase_add_test(tests, test_repeated_wrappers);
+	tcase_add_test(tests, test_forked);
 	tcase_add_test(tests, test_nameless_run);
 	tcase_add_test(tests, test_without_names);
 	tcase_add_test(tests, test_own_mappings);
