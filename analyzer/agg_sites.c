@@ -153,33 +153,36 @@ static inline void rise(struct agg_sites *agg, struct agg_range *range, uint64_t
 	}
 }
 
+/*
+ * Which of both comes next, an allocation or a release, is often by chance: so there is no branch
+ * between them. After a release the heap is not higher than it was, after an allocation not lower.
+ */
 static void take_changes(struct agg_sites *agg, const struct replay_batch *batch,
 			 struct agg_range *range)
 {
 	const struct replay_change *change = batch->changes, *end = change + batch->count;
 	struct agg_origin *origins = agg->origins;
-	uint64_t live = agg->live_bytes, low = live;
+	uint64_t live = agg->live_bytes, low = live, high = live;
 	uint64_t blocks = agg->live_blocks;
 
 	for (; change < end; change++) {
 		struct agg_origin *origin = &origins[change->origin];
+		uint32_t flags = change->flags;
+		uint64_t freed = flags & REPLAY_FREE, sign = -freed; /* all bits, to negate with */
+		uint64_t last_tick = origin->last_tick;
 
 		catch_up(origin, agg->stamp);
-		if (change->flags & REPLAY_FREE) {
-			origin->live_blocks--;
-			blocks--;
-			live -= origin->bytes;
-			low = live < low ? live : low;
-		} else {
-			origin->live_blocks++;
-			origin->allocations++;
-			origin->last_tick = change->tick;
-			blocks++;
-			live += origin->bytes;
-			if (live > range->high)
-				rise(agg, range, live, change->tick);
+		origin->live_blocks += (uint32_t)(1 - 2 * freed);
+		origin->allocations += 1 - freed;
+		origin->last_tick = freed != 0 ? last_tick : change->tick;
+		blocks += 1 - 2 * freed;
+		live += (origin->bytes ^ sign) - sign;
+		low = live < low ? live : low;
+		if (live > high) {
+			high = live;
+			rise(agg, range, live, change->tick);
 		}
-		if (change->flags & ~(uint32_t)REPLAY_FREE)
+		if (flags & ~(uint32_t)REPLAY_FREE)
 			count_flags(agg, change);
 	}
 	range->low = low;
