@@ -68,9 +68,14 @@ static inline uint64_t live_table_granule(uint64_t address)
 }
 
 /* The slot that a region has if no other was there first. */
+static inline size_t live_table_home_of(uint64_t key, unsigned shift)
+{
+	return (key / LIVE_NEIGHBOURS * LIVE_HASH >> shift) ^ key % LIVE_NEIGHBOURS;
+}
+
 static inline size_t live_table_home(const struct live_table *table, uint64_t key)
 {
-	return (key / LIVE_NEIGHBOURS * LIVE_HASH >> table->shift) ^ key % LIVE_NEIGHBOURS;
+	return live_table_home_of(key, table->shift);
 }
 
 static inline __attribute__((always_inline)) struct live_place

@@ -1,20 +1,57 @@
-/* Linear probing, at most half full. */
+/*
+ * Linear probing, at most half full. While it is small it just grows, and none is forgotten: the
+ * denser it is, the more of it stays in the cache.
+ */
 #include "origin_table.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define SIZE_MIN   131072
+#define SIZE_FIRST 8192
+#define SIZE_MIN   131072 /* from which on it is asked who has live blocks */
 #define NUMBER_MAX (UINT32_MAX >> 1)
+
+uint32_t origin_table_find(const struct origin_table *table, uint64_t bytes, uint64_t what)
+{
+	size_t at = origin_table_home_of(bytes, what, table->shift);
+	uint32_t number;
+
+	for (; (number = table->index[at]) != 0; at = (at + 1) & (table->size - 1)) {
+		const struct origin *known = &table->origins[number];
+
+		if (known->bytes == bytes && known->what == what)
+			break;
+	}
+	return number;
+}
+
+static void enter(struct origin_table *table, uint32_t number)
+{
+	const struct origin *origin = &table->origins[number];
+	size_t at = origin_table_home_of(origin->bytes, origin->what, table->shift);
+
+	while (table->index[at] != 0)
+		at = (at + 1) & (table->size - 1);
+	table->index[at] = number;
+	table->used++;
+}
+
+static void set_index(struct origin_table *table, uint32_t *index, size_t size)
+{
+	table->index = index;
+	table->size = size;
+	table->shift = (unsigned)__builtin_clzll(size) + 1;
+	table->used = 0;
+}
 
 int origin_table_init(struct origin_table *table)
 {
-	*table = (struct origin_table){.size = SIZE_MIN, .count = 1};
-	table->index = calloc(SIZE_MIN, sizeof(*table->index));
-	table->origins = malloc((SIZE_MIN / 2 + 1) * sizeof(*table->origins));
+	*table = (struct origin_table){.count = 1};
+	set_index(table, calloc(SIZE_FIRST, sizeof(*table->index)), SIZE_FIRST);
+	table->origins = malloc((SIZE_FIRST / 2 + 1) * sizeof(*table->origins));
 	if (table->index == NULL || table->origins == NULL)
 		return -ENOMEM;
-	table->origins[0] = (struct origin){.owner = ORIGIN_FORGOTTEN};
+	table->origins[0] = (struct origin){.what = ORIGIN_FORGOTTEN};
 	return 0;
 }
 
@@ -25,45 +62,50 @@ void origin_table_fini(struct origin_table *table)
 	*table = (struct origin_table){0};
 }
 
-static void enter(uint32_t *index, size_t size, const struct origin *origin, uint32_t number)
+/* Moves all, or what has live blocks, to a new index, and gives the numbers of the others free. */
+static void take_over(struct origin_table *table, uint32_t *index, size_t size, bool all)
 {
-	size_t at = origin_table_hash(origin->bytes, origin->stack, origin->owner) & (size - 1);
+	uint32_t *old = table->index;
+	size_t old_size = table->size;
 
-	while (index[at] != 0)
-		at = (at + 1) & (size - 1);
-	index[at] = number;
-}
+	set_index(table, index, size);
+	for (size_t i = 0; i < old_size; i++) {
+		struct origin *origin = &table->origins[old[i]];
 
-/* Moves what has live blocks to a new index, and gives the numbers of the others free. */
-static void take_over(struct origin_table *table, uint32_t *index, size_t size)
-{
-	table->used = 0;
-	for (size_t i = 0; i < table->size; i++) {
-		uint32_t number = table->index[i];
-
-		if (number == 0)
+		if (old[i] == 0)
 			continue;
-		if (table->origins[number].live == 0) {
-			table->origins[number].owner = ORIGIN_FORGOTTEN;
-			table->origins[number].site = table->free;
-			table->free = number;
-		} else {
-			enter(index, size, &table->origins[number], number);
-			table->used++;
+		if (all || origin->live != 0) {
+			enter(table, old[i]);
+			continue;
 		}
+		origin->what = ORIGIN_FORGOTTEN;
+		origin->site = table->free;
+		table->free = old[i];
 	}
+	free(old);
 }
 
-int origin_table_renew(struct origin_table *table)
+/* How large an index is wanted that has room. */
+static size_t next_size(const struct origin_table *table, bool all)
 {
 	size_t live = 0, size = SIZE_MIN;
-	struct origin *origins;
-	uint32_t *index;
 
+	if (all)
+		return table->size * 4;
 	for (size_t i = 0; i < table->size; i++)
 		live += table->index[i] != 0 && table->origins[table->index[i]].live != 0;
 	while (size / 2 < live * 2)
 		size *= 2;
+	return size;
+}
+
+int origin_table_renew(struct origin_table *table)
+{
+	bool all = table->size < SIZE_MIN;
+	size_t size = next_size(table, all);
+	struct origin *origins;
+	uint32_t *index;
+
 	if (size > NUMBER_MAX)
 		return -ENOMEM;
 	index = calloc(size, sizeof(*index));
@@ -77,10 +119,7 @@ int origin_table_renew(struct origin_table *table)
 		}
 		table->origins = origins;
 	}
-	take_over(table, index, size);
-	free(table->index);
-	table->index = index;
-	table->size = size;
+	take_over(table, index, size, all);
 	return 0;
 }
 
@@ -93,7 +132,6 @@ uint32_t origin_table_add(struct origin_table *table, const struct origin *origi
 	else
 		number = (uint32_t)table->count++;
 	table->origins[number] = *origin;
-	enter(table->index, table->size, origin, number);
-	table->used++;
+	enter(table, number);
 	return number;
 }

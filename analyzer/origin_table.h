@@ -1,5 +1,5 @@
 /*
- * Where blocks come from: each different (stack, owner, size) has a number, so that a live block
+ * Where blocks come from: each different (what, size) has a number, so that a live block
  * need carry but that. An origin of which no block is live may be forgotten when there are many,
  * and its number given to another: memory grows with what is live.
  */
@@ -12,10 +12,9 @@
 
 struct origin {
 	uint64_t bytes;
-	uint32_t stack;
-	uint32_t owner; /* thread << 3 | family */
-	uint32_t site;	/* of the stack */
-	uint32_t live;	/* blocks; the caller counts them */
+	uint64_t what; /* how they came: what the caller tells apart */
+	uint32_t site; /* of the stack */
+	uint32_t live; /* blocks; the caller counts them */
 };
 
 struct origin_table {
@@ -23,6 +22,7 @@ struct origin_table {
 	size_t count;		/* of the numbers given out so far, and number 0 */
 	uint32_t *index;	/* open addressing: number; 0: free */
 	size_t size;		/* of the index, a power of two */
+	unsigned shift;		/* 64 less its bits */
 	size_t used;		/* of it */
 	uint32_t free; /* a number to be given again, the next stands in its `site`; 0: none */
 };
@@ -39,37 +39,21 @@ static inline bool origin_table_full(const struct origin_table *table)
 
 /*
  * Makes room. Pointers to origins end, and the numbers of those without live blocks, who have
- * ORIGIN_FORGOTTEN for their owner then. Returns 0 or -ENOMEM.
+ * ORIGIN_FORGOTTEN for `what` then. Returns 0 or -ENOMEM.
  */
-#define ORIGIN_FORGOTTEN UINT32_MAX
+#define ORIGIN_FORGOTTEN UINT64_MAX
 int origin_table_renew(struct origin_table *table);
 
 /* The number of an origin that is not there, for which there is room. */
 uint32_t origin_table_add(struct origin_table *table, const struct origin *origin);
 
-static inline size_t origin_table_hash(uint64_t bytes, uint32_t stack, uint32_t owner)
+/* Where in the index an origin is if no other was there first. */
+static inline size_t origin_table_home_of(uint64_t bytes, uint64_t what, unsigned shift)
 {
-	uint64_t h = ((uint64_t)owner << 32 | stack) + (bytes << 20 | bytes >> 44);
-
-	h *= 0x9e3779b97f4a7c15ULL;
-	return (size_t)(h >> 32);
+	return (what + (bytes << 20 | bytes >> 44)) * UINT64_C(0x9e3779b97f4a7c15) >> shift;
 }
 
 /* The number of an origin; 0 when it is not there. */
-static inline uint32_t origin_table_find(const struct origin_table *table, uint64_t bytes,
-					 uint32_t stack, uint32_t owner)
-{
-	size_t mask = table->size - 1;
-	size_t at = origin_table_hash(bytes, stack, owner) & mask;
-	uint32_t number;
-
-	for (; (number = table->index[at]) != 0; at = (at + 1) & mask) {
-		const struct origin *known = &table->origins[number];
-
-		if (known->bytes == bytes && known->stack == stack && known->owner == owner)
-			break;
-	}
-	return number;
-}
+uint32_t origin_table_find(const struct origin_table *table, uint64_t bytes, uint64_t what);
 
 #endif

@@ -204,6 +204,124 @@ START_TEST(boundaries_part_the_changes)
 }
 END_TEST
 
+/*
+ * Events of several rings come out as plain sorting by time has them, with rings that have a few or
+ * many at a time, some of them long ended and some in segments of several chunks.
+ */
+START_TEST(many_rings_are_sorted)
+{
+	enum { EVENTS = 30000 };
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t rings[6], ring = 0, count = (uint32_t)_i + 1;
+	struct replay_figures figures;
+
+	srand((unsigned)_i);
+	for (uint32_t i = 0; i < count; i++)
+		rings[i] = trace_builder_ring(builder, i, i % 2 == 0 ? 256 : 8192);
+	for (uint64_t i = 0; i < EVENTS; i++) {
+		uint64_t block = i / 2 * 64 + 64;
+		/* Runs of one ring, of two, of all. */
+		uint32_t among = i % 5000 < 100 ? 1 : i % 5000 < 3000 ? 2 : 6;
+
+		if (rand() % 3 != 0)
+			ring = (uint32_t)rand() % among % count;
+		if (i % 2 == 0)
+			trace_builder_acquire(builder, rings[ring], i, TRACE_EVENT_MALLOC, block,
+					      i + 1, 0);
+		else
+			trace_builder_release(builder, rings[ring], i, TRACE_EVENT_FREE, block);
+	}
+	figures = run(builder, _i % 2 == 0 ? 0 : 500);
+	ck_assert_uint_eq(figures.foreign_frees, 0);
+	ck_assert_uint_eq(figures.replaced, 0);
+	ck_assert_uint_eq(seen.count, EVENTS);
+	for (uint64_t i = 0; i < EVENTS; i++) {
+		ck_assert_uint_eq(seen.changes[i].tick, i);
+		ck_assert_uint_eq(seen.changes[i].bytes, i / 2 * 2 + 1);
+		ck_assert(seen.changes[i].freed == (i % 2 != 0));
+	}
+}
+END_TEST
+
+/* Of equal times that ring goes on which had the last event, until its releases are late. */
+START_TEST(ties_stay_with_a_ring)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t rings[3];
+
+	for (uint32_t i = 0; i < 3; i++)
+		rings[i] = trace_builder_ring(builder, i, 512);
+	/* The second ring begins; then all have events of one tick. */
+	trace_builder_acquire(builder, rings[1], 5, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		for (uint32_t n = 0; n < 3; n++)
+			trace_builder_acquire(builder, rings[i], 10, TRACE_EVENT_MALLOC,
+					      0x1000 + i * 0x100 + n * 0x20, 10 * (i + 1) + n, 0);
+	run(builder, 0);
+	ck_assert_uint_eq(seen.count, 10);
+	for (size_t i = 0; i < 10; i++) {
+		static const uint64_t bytes[] = {1, 20, 21, 22, 10, 11, 12, 30, 31, 32};
+
+		ck_assert_uint_eq(seen.changes[i].bytes, bytes[i]);
+	}
+}
+END_TEST
+
+/*
+ * A block is temporary whose thread acquired nothing after it: also when others did, and not when
+ * one of those got its address, was it of the two at hand or one of long ago.
+ */
+START_TEST(temporary_is_a_threads_own)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t a = trace_builder_ring(builder, 0, 512);
+	uint32_t b = trace_builder_ring(builder, 1, 512);
+	uint32_t c = trace_builder_ring(builder, 2, 512);
+	static const bool temporary[] = {true, false, false, true};
+
+	trace_builder_acquire(builder, a, 10, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	trace_builder_acquire(builder, b, 20, TRACE_EVENT_MALLOC, 0x80, 1, 0);
+	trace_builder_release(builder, a, 30, TRACE_EVENT_FREE, 0x40); /* true */
+	trace_builder_acquire(builder, a, 40, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	trace_builder_release(builder, b, 50, TRACE_EVENT_FREE, 0x40); /* false */
+	if (_i == 0)
+		trace_builder_acquire(builder, b, 60, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	else
+		trace_builder_acquire(builder, c, 60, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	trace_builder_release(builder, a, 70, TRACE_EVENT_FREE, 0x40); /* false */
+	trace_builder_acquire(builder, c, 80, TRACE_EVENT_MALLOC, 0x40, 1, 0);
+	trace_builder_acquire(builder, b, 90, TRACE_EVENT_MALLOC, 0xc0, 1, 0);
+	trace_builder_release(builder, c, 100, TRACE_EVENT_FREE, 0x40); /* true */
+	run(builder, 0);
+	for (size_t i = 0, freed = 0; i < seen.count; i++)
+		if (seen.changes[i].freed)
+			ck_assert(seen.changes[i].temporary == temporary[freed++]);
+}
+END_TEST
+
+/* A thread whose events are in two rings has one last block all the same. */
+START_TEST(one_thread_in_two_rings)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t a = trace_builder_ring(builder, 0, 512);
+	uint32_t b = trace_builder_ring(builder, 0, 512);
+	uint32_t c = trace_builder_ring(builder, 1, 512);
+
+	for (uint64_t i = 0; i < 200; i++)
+		trace_builder_acquire(builder,
+				      i % 3 == 0   ? c
+				      : i % 2 == 0 ? a
+						   : b,
+				      i * 10, TRACE_EVENT_MALLOC, 0x1000 + i * 64, 1, 0);
+	trace_builder_release(builder, a, 3000, TRACE_EVENT_FREE, 0x1000 + 199 * 64);
+	trace_builder_release(builder, a, 3010, TRACE_EVENT_FREE, 0x1000 + 197 * 64);
+	run(builder, 0);
+	ck_assert_uint_eq(seen.count, 202);
+	ck_assert(seen.changes[200].temporary);
+	ck_assert(!seen.changes[201].temporary);
+}
+END_TEST
+
 /* Time that runs backwards to the end of its range must not keep the merge from ending. */
 START_TEST(absurd_ticks)
 {
@@ -233,6 +351,10 @@ int main(void)
 	tcase_add_loop_test(tcase, halves_are_merged_apart, 0, 2);
 	tcase_add_test(tcase, ring_with_two_owners);
 	tcase_add_test(tcase, boundaries_part_the_changes);
+	tcase_add_loop_test(tcase, many_rings_are_sorted, 0, 6);
+	tcase_add_test(tcase, ties_stay_with_a_ring);
+	tcase_add_loop_test(tcase, temporary_is_a_threads_own, 0, 2);
+	tcase_add_test(tcase, one_thread_in_two_rings);
 	tcase_add_test(tcase, absurd_ticks);
 	suite_add_tcase(suite, tcase);
 	return support_run(suite);

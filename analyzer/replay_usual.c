@@ -1,0 +1,231 @@
+/*
+ * The loops through all events: of one thread, or of two whose events are merged on the way. What
+ * is like most is applied here, anything else by replay_blocks_any().
+ */
+#include "event_decode.h"
+#include "replay_blocks.h"
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* What the loops look at for each event; it does not change but in replay_blocks_any(). */
+struct view {
+	const struct live_slot *slots;
+	uint32_t *pool;
+	struct origin *origins;
+	const uint32_t *index, *heads;
+	unsigned slots_shift, index_shift, heads_shift;
+};
+
+static ALWAYS_INLINE struct view view_of(const struct replay_blocks *blocks)
+{
+	return (struct view){.slots = blocks->live.slots,
+			     .pool = blocks->live.pool,
+			     .origins = blocks->origins.origins,
+			     .index = blocks->origins.index,
+			     .heads = blocks->last.heads,
+			     .slots_shift = blocks->live.shift,
+			     .index_shift = blocks->origins.shift,
+			     .heads_shift = blocks->last.shift};
+}
+
+/*
+ * An acquisition (`frees` is 0) or a release (1), if it is one like most. Where the caller cannot
+ * say which as a constant it is by chance, and a branch that is guessed wrong costs as much as all
+ * that is done here: so both do the same, with other figures. `*last` is of the thread, `other` of
+ * the other one in hand. Returns false, with nothing done, if the event is not like most.
+ */
+static ALWAYS_INLINE bool apply_one(const struct view *view, const struct event *event,
+				    uint32_t frees, uint64_t *last, uint64_t other,
+				    struct replay_change *to)
+{
+	uint32_t release = -frees, acquire = ~release; /* all bits of it, if it is one */
+	uint64_t address = event->address;
+	uint64_t granule = live_table_granule(address), key = granule / LIVE_REGION_GRANULES;
+	const struct live_slot *slot = &view->slots[live_table_home_of(key, view->slots_shift)];
+	uint64_t bytes = event->bytes, what = replay_what(event), before = *last;
+	uint32_t number, full, there, temporary, *entry;
+	struct origin *origin;
+
+	if (__builtin_expect(slot->key_1 != key + 1 || address == other || address == 0, 0))
+		return false;
+	entry = view->pool + (size_t)slot->unit * LIVE_UNIT_ENTRIES +
+		(granule % LIVE_REGION_GRANULES >> slot->shift);
+	there = *entry;
+	number = there >> 1;
+	if (frees != 1) {
+		uint32_t known = view->index[origin_table_home_of(bytes, what, view->index_shift)];
+
+		if (__builtin_expect(
+			view->heads[replay_last_hash_of(address, view->heads_shift)] != 0, 0))
+			return false;
+		number = (known & acquire) | (number & release);
+	}
+	origin = &view->origins[number];
+	full = number << 1 | (granule & 1);
+	if (__builtin_expect(there != (full & release) || number == 0, 0))
+		return false;
+	if (frees != 1) {
+		uint64_t differs = (origin->bytes ^ bytes) | (origin->what ^ what);
+
+		if (__builtin_expect((differs & (uint64_t)(int64_t)(int32_t)acquire) != 0, 0))
+			return false;
+	}
+	if (__builtin_expect(replay_family(origin) != event_family[event->kind], 0))
+		return false;
+	temporary = before == address;
+	*last = (address & (uint64_t)(int64_t)(int32_t)acquire) |
+		(before & (uint64_t)(int64_t)(int32_t)release);
+	*entry = full & acquire;
+	origin->live += 1 - 2 * frees;
+	to->tick = event->order >> 1;
+	to->origin = number;
+	to->flags = (release & (REPLAY_FREE | temporary * REPLAY_TEMPORARY)) |
+		    (acquire & replay_acquire_flags(event->kind));
+	return true;
+}
+
+/* How many events there is room for, of which each makes but one change. */
+static ALWAYS_INLINE size_t room(const struct replay_blocks *blocks, const struct replay_change *to)
+{
+	return (size_t)(blocks->changes + REPLAY_BATCH - REPLAY_EVENT_CHANGES + 1 - to);
+}
+
+/* Likewise, having handed over what there is if there is none. */
+static int make_room(struct replay_blocks *blocks)
+{
+	if (blocks->change_count <= REPLAY_BATCH - REPLAY_EVENT_CHANGES &&
+	    blocks->other_count < REPLAY_BATCH)
+		return 0;
+	return replay_blocks_flush(blocks);
+}
+
+/*
+ * Applies what is like most and not later than the limit, for which there is room, and then one
+ * event more. While releases wait for their tick to end none is like most.
+ */
+static int apply(struct replay_blocks *blocks, struct replay_span *span, uint64_t limit,
+		 struct replay_hand *hand)
+{
+	struct replay_change *to = blocks->changes + blocks->change_count;
+	const struct event *event = span->next, *end = span->end;
+	const struct view view = view_of(blocks);
+	uint64_t last = hand->last[0];
+	bool usual = event->order >> 1 != blocks->early_tick;
+	int rc = 0;
+
+	if ((size_t)(end - event) > room(blocks, to))
+		end = event + room(blocks, to);
+	while (usual && event < end && event->order <= limit) {
+		if (event->op == EVENT_ACQUIRE)
+			usual = apply_one(&view, event, 0, &last, 0, to);
+		else
+			usual =
+			    event->op == EVENT_RELEASE && apply_one(&view, event, 1, &last, 0, to);
+		event += usual;
+		to += usual;
+	}
+	hand->last[0] = last;
+	if (!usual)
+		rc = replay_blocks_any(blocks, event++, hand, 0, &to);
+	blocks->change_count = (size_t)(to - blocks->changes);
+	span->next = event;
+	return rc;
+}
+
+int replay_blocks_apply(struct replay_blocks *blocks, struct replay_span *span, uint64_t limit)
+{
+	struct replay_hand hand = {.threads = {span->thread},
+				   .last = {replay_last_take(&blocks->last, span->thread)}};
+	int rc = 0;
+
+	while (rc == 0 && span->next < span->end && span->next->order <= limit) {
+		rc = make_room(blocks);
+		if (rc == 0)
+			rc = apply(blocks, span, limit, &hand);
+	}
+	replay_last_put(&blocks->last, span->thread, hand.last[0]);
+	return rc;
+}
+
+/* Which of two spans has the next event, when the last one was of `last`. */
+static ALWAYS_INLINE unsigned next_of(const struct event *a, const struct event *b, unsigned last)
+{
+	return b->order < a->order + last;
+}
+
+/* As apply(), the events of both spans, at most `count`. */
+static int apply_two(struct replay_blocks *blocks, struct replay_span spans[2], uint64_t limit,
+		     size_t count, struct replay_hand *hand, unsigned *last)
+{
+	struct replay_change *to = blocks->changes + blocks->change_count;
+	const struct event *a = spans[0].next, *b = spans[1].next, *event = NULL;
+	const struct replay_change *end = to + count;
+	const struct view view = view_of(blocks);
+	unsigned from = *last;
+	uint64_t early = blocks->early_tick;
+	bool usual = true;
+	int rc = 0;
+
+	while (to < end) {
+		unsigned next = next_of(a, b, from);
+
+		event = next ? b : a;
+		if (event->order >= limit)
+			break;
+		from = next;
+		usual =
+		    event->op <= EVENT_RELEASE && event->order >> 1 != early &&
+		    apply_one(&view, event, event->op, &hand->last[next], hand->last[!next], to);
+		if (__builtin_expect(!usual, 0))
+			break;
+		a += 1 - next;
+		b += next;
+		to++;
+	}
+	if (!usual) {
+		a += 1 - from;
+		b += from;
+		rc = replay_blocks_any(blocks, event, hand, from, &to);
+	}
+	blocks->change_count = (size_t)(to - blocks->changes);
+	spans[0].next = a;
+	spans[1].next = b;
+	*last = from;
+	return rc;
+}
+
+/* How many events can be applied before a span is at its end or there is no room. */
+static size_t least(const struct replay_blocks *blocks, const struct replay_span spans[2])
+{
+	size_t count = room(blocks, blocks->changes + blocks->change_count);
+
+	for (size_t i = 0; i < 2; i++)
+		if (count > (size_t)(spans[i].end - spans[i].next))
+			count = (size_t)(spans[i].end - spans[i].next);
+	return count;
+}
+
+int replay_blocks_apply_two(struct replay_blocks *blocks, struct replay_span spans[2],
+			    uint64_t limit, unsigned *last)
+{
+	struct replay_hand hand;
+	int rc = 0;
+
+	for (size_t i = 0; i < 2; i++) {
+		hand.threads[i] = spans[i].thread;
+		hand.last[i] = replay_last_take(&blocks->last, spans[i].thread);
+	}
+	while (rc == 0 && spans[0].next < spans[0].end && spans[1].next < spans[1].end) {
+		const struct replay_span *next =
+		    &spans[next_of(spans[0].next, spans[1].next, *last)];
+
+		if (next->next->order >= limit)
+			break;
+		rc = make_room(blocks);
+		if (rc == 0)
+			rc = apply_two(blocks, spans, limit, least(blocks, spans), &hand, last);
+	}
+	for (size_t i = 0; i < 2; i++)
+		replay_last_put(&blocks->last, spans[i].thread, hand.last[i]);
+	return rc;
+}
