@@ -1,23 +1,30 @@
 /*
- * An id is resolved by walking towards the root until a node is met that was resolved before, and
- * then back inwards, putting the number of the return address into each word. The file is
- * untrusted: a cycle, a missing chunk or an uncommitted word ends the walk as if the root stood
- * there.
+ * A node is resolved by putting its caller's id and the number of its return address into its word.
+ * That is done for a chunk at once when it is read, in one pass, for recorders give a caller's node
+ * the lower id. What then is left (a caller that comes later, a wide pc, damage) is resolved when
+ * it is asked for: by walking towards the root until a resolved node is met, and back inwards. The
+ * file is untrusted: a cycle, a missing chunk or an uncommitted word ends the walk as if the root
+ * stood there.
  */
 #include "callstack.h"
 
-#include "trace_nodes.h"
 #include "trace_reader.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ROOT	       CALLSTACK_ROOT
-#define IN_WALK	       UINT32_MAX
-#define IS_SITE	       (UINT32_C(1) << 31)
-#define IS_CUT	       (UINT32_C(1) << 30) /* of a node that is no site */
 #define INDEX_SIZE_MIN 1024
+#define SITES_MAX      (UINT32_MAX - 1)
+
+/* A node's state. */
+#define IN_WALK	     UINT16_MAX
+#define IS_CUT	     0x8000 /* the stack goes on, outwards */
+#define HAS_NO_FRAME 0x4000 /* its return address is not known */
+#define STATE_DEPTH  0x3fff /* frames + 1 */
+_Static_assert(CALLSTACK_DEPTH_MAX + 1 < STATE_DEPTH, "a depth is no mark");
 
 static uint64_t hash_code(const struct callstack_pc *pc)
 {
@@ -37,7 +44,9 @@ int callstack_init(struct callstack_table *table, const struct trace_reader *rea
 	table->chunks = calloc(table->chunk_count, sizeof(struct callstack_chunk *));
 	table->codes = calloc(1, sizeof(*table->codes));
 	table->code_index = calloc(table->code_index_size, sizeof(*table->code_index));
-	if (table->chunks == NULL || table->codes == NULL || table->code_index == NULL) {
+	table->memo = calloc(CALLSTACK_MEMO, sizeof(*table->memo));
+	if (table->chunks == NULL || table->codes == NULL || table->code_index == NULL ||
+	    table->memo == NULL) {
 		callstack_fini(table);
 		return -ENOMEM;
 	}
@@ -51,34 +60,10 @@ void callstack_fini(struct callstack_table *table)
 	free(table->chunks);
 	free(table->codes);
 	free(table->code_index);
+	free(table->memo);
+	trace_nodes_scratch_fini(&table->scratch);
 	free(table->sites);
 	*table = (struct callstack_table){0};
-}
-
-/* The chunk that `id` is in; NULL with 0 when the file has none, -ENOMEM. */
-static int find_chunk(struct callstack_table *table, uint32_t id, struct callstack_chunk **out)
-{
-	size_t index = id / TRACE_NODES_CHUNK_WORDS;
-	struct callstack_chunk *chunk;
-	int there;
-
-	*out = NULL;
-	if (index >= table->chunk_count)
-		return 0;
-	if (table->chunks[index] == NULL) {
-		chunk = calloc(1, sizeof(*chunk));
-		if (chunk == NULL)
-			return -ENOMEM;
-		there = trace_nodes_read(table->reader, index, chunk->words);
-		/* id 0 needs no chunk in the file; others without one share nothing. */
-		if (there < 0 || (there == 0 && index != 0)) {
-			free(chunk);
-			return there;
-		}
-		table->chunks[index] = chunk;
-	}
-	*out = table->chunks[index];
-	return 0;
 }
 
 static bool wide_pc(const struct trace_reader *reader, uint32_t entry, struct callstack_pc *pc)
@@ -174,25 +159,93 @@ static struct callstack_chunk *chunk_of(const struct callstack_table *table, uin
 	return table->chunks[id / TRACE_NODES_CHUNK_WORDS];
 }
 
-static uint32_t depth_of(const struct callstack_table *table, uint32_t id)
+/* Of a node that was resolved, or of the root. */
+static uint16_t state_of(const struct callstack_table *table, uint32_t id)
 {
-	uint32_t state;
-
-	if (id == ROOT)
-		return 0;
-	state = chunk_of(table, id)->state[id % TRACE_NODES_CHUNK_WORDS];
-	return state & IS_SITE ? table->sites[state & ~IS_SITE].depth : (state & ~IS_CUT) - 1;
+	return id == ROOT ? 1 : chunk_of(table, id)->state[id % TRACE_NODES_CHUNK_WORDS];
 }
 
-/* Whether the stack of a node that was resolved was cut at its outer end. */
-static bool is_cut(const struct callstack_table *table, uint32_t id)
+/* The number of a code of the nodes' words. Returns 1, 0 where that is not simple, or -ENOMEM. */
+static int simple_code(struct callstack_table *table, uint64_t word, uint32_t *number)
 {
-	uint32_t state;
+	uint64_t code = word & ((UINT64_C(1) << (64 - TRACE_NODE_PARENT_BITS)) - 1);
+	struct callstack_memo *memo =
+	    &table->memo[(code * 0x9e3779b97f4a7c15ULL >> 32) % CALLSTACK_MEMO];
+	struct callstack_pc pc;
 
-	if (id == ROOT)
-		return false;
-	state = chunk_of(table, id)->state[id % TRACE_NODES_CHUNK_WORDS];
-	return state & IS_SITE ? table->sites[state & ~IS_SITE].cut : (state & IS_CUT) != 0;
+	if (__builtin_expect(memo->code_1 != code + 1, 0)) {
+		if (TRACE_NODE_REGION(word) == TRACE_REGION_WIDE ||
+		    !node_pc(table->reader, word, &pc))
+			return 0;
+		if (intern_code(table, &pc, &memo->number) != 0)
+			return -ENOMEM;
+		memo->code_1 = code + 1;
+	}
+	*number = memo->number;
+	return 1;
+}
+
+/*
+ * Resolves the nodes of a chunk that was just read whose callers are resolved; others wait until
+ * they are asked for, and so does what might have to be told as damage.
+ */
+static int resolve_chunk(struct callstack_table *table, size_t index, struct callstack_chunk *chunk)
+{
+	for (size_t slot = 0; slot < TRACE_NODES_CHUNK_WORDS; slot++) {
+		uint64_t word = chunk->words[slot];
+		uint32_t parent = TRACE_NODE_PARENT(word), number;
+		size_t outer = parent / TRACE_NODES_CHUNK_WORDS;
+		uint16_t state = 1;
+		int rc;
+
+		if (word == 0 || outer >= table->chunk_count || table->chunks[outer] == NULL ||
+		    (index == 0 && slot <= TRACE_NODE_CUT))
+			continue;
+		if (parent > TRACE_NODE_CUT)
+			state = table->chunks[outer]->state[parent % TRACE_NODES_CHUNK_WORDS];
+		else if (parent == TRACE_NODE_CUT)
+			state |= IS_CUT;
+		if (state == 0 || (state & HAS_NO_FRAME) != 0 ||
+		    (state & STATE_DEPTH) > CALLSTACK_DEPTH_MAX)
+			continue;
+		rc = simple_code(table, word, &number);
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
+			continue;
+		chunk->words[slot] = resolved(parent > TRACE_NODE_CUT ? parent : ROOT, number);
+		chunk->state[slot] = state + 1;
+	}
+	return 0;
+}
+
+/* The chunk that `id` is in; NULL with 0 when the file has none, -ENOMEM. */
+static int find_chunk(struct callstack_table *table, uint32_t id, struct callstack_chunk **out)
+{
+	size_t index = id / TRACE_NODES_CHUNK_WORDS;
+	struct callstack_chunk *chunk;
+	int there;
+
+	*out = NULL;
+	if (index >= table->chunk_count)
+		return 0;
+	if (table->chunks[index] == NULL) {
+		chunk = malloc(sizeof(*chunk));
+		if (chunk == NULL)
+			return -ENOMEM;
+		memset(chunk->site_1, 0, sizeof(*chunk) - offsetof(struct callstack_chunk, site_1));
+		there = trace_nodes_read(table->reader, index, chunk->words, &table->scratch);
+		/* id 0 needs no chunk in the file; others without one share nothing. */
+		if (there < 0 || (there == 0 && index != 0)) {
+			free(chunk);
+			return there;
+		}
+		table->chunks[index] = chunk;
+		if (resolve_chunk(table, index, chunk) != 0)
+			return -ENOMEM;
+	}
+	*out = table->chunks[index];
+	return 0;
 }
 
 /* A node was not to be had: whether that is not known yet. Where there is no chunk it always is. */
@@ -225,7 +278,7 @@ static int walk_out(struct callstack_table *table, uint32_t id, uint32_t ids[CAL
 			return rc;
 		if (chunk != NULL && chunk->state[slot] != 0 && chunk->state[slot] != IN_WALK) {
 			*known = id;
-			*cut = is_cut(table, id);
+			*cut = (chunk->state[slot] & IS_CUT) != 0;
 			return 0;
 		}
 		if (id == TRACE_NODE_CUT) {
@@ -252,21 +305,22 @@ static int resolve_node(struct callstack_table *table, uint32_t id, uint32_t par
 {
 	struct callstack_chunk *chunk = chunk_of(table, id);
 	size_t slot = id % TRACE_NODES_CHUNK_WORDS;
-	uint32_t depth = depth_of(table, parent);
+	uint16_t outer = state_of(table, parent), state = outer & STATE_DEPTH;
 	uint32_t code = CALLSTACK_NO_CODE;
 	struct callstack_pc pc;
 
-	if (depth < CALLSTACK_DEPTH_MAX && node_pc(table->reader, chunk->words[slot], &pc)) {
+	if (state <= CALLSTACK_DEPTH_MAX && node_pc(table->reader, chunk->words[slot], &pc)) {
 		if (intern_code(table, &pc, &code) != 0)
 			return -ENOMEM;
-		depth++;
+		state++;
 	} else {
 		table->unresolved++;
+		state |= HAS_NO_FRAME;
 	}
-	if (parent != ROOT && callstack_code(table, parent) == CALLSTACK_NO_CODE)
+	if ((outer & HAS_NO_FRAME) != 0)
 		parent = callstack_parent(table, parent);
 	chunk->words[slot] = resolved(parent, code);
-	chunk->state[slot] = (depth + 1) | (cut ? IS_CUT : 0);
+	chunk->state[slot] = state | (cut ? IS_CUT : 0);
 	return 0;
 }
 
@@ -290,9 +344,9 @@ static int resolve(struct callstack_table *table, uint32_t id, uint32_t *node)
 static int number_site(struct callstack_table *table, uint32_t node, uint32_t *site)
 {
 	size_t count = table->site_count;
-	uint32_t depth = depth_of(table, node);
+	uint16_t state = state_of(table, node);
 
-	if (count >= IS_SITE - 1)
+	if (count >= SITES_MAX)
 		return -ENOMEM;
 	if ((count & (count - 1)) == 0) {
 		void *larger =
@@ -303,27 +357,27 @@ static int number_site(struct callstack_table *table, uint32_t node, uint32_t *s
 		table->sites = larger;
 	}
 	*site = (uint32_t)table->site_count++;
-	table->sites[*site] =
-	    (struct callstack_site){.node = node, .depth = depth, .cut = is_cut(table, node)};
+	table->sites[*site] = (struct callstack_site){
+	    .node = node, .depth = (state & STATE_DEPTH) - 1u, .cut = (state & IS_CUT) != 0};
 	return 0;
 }
 
 int callstack_site(struct callstack_table *table, uint32_t id, uint32_t *site)
 {
-	uint32_t node = ROOT, *state;
+	uint32_t node = ROOT, *site_1;
 	int rc = resolve(table, id, &node);
 
 	if (rc != 0)
 		return rc;
-	state = node == ROOT ? &table->root_state
-			     : &chunk_of(table, node)->state[node % TRACE_NODES_CHUNK_WORDS];
-	if ((*state & IS_SITE) == 0) {
+	site_1 = node == ROOT ? &table->root_site_1
+			      : &chunk_of(table, node)->site_1[node % TRACE_NODES_CHUNK_WORDS];
+	if (*site_1 == 0) {
 		rc = number_site(table, node, site);
 		if (rc == 0)
-			*state = IS_SITE | *site;
+			*site_1 = *site + 1;
 		return rc;
 	}
-	*site = *state & ~IS_SITE;
+	*site = *site_1 - 1;
 	return 0;
 }
 

@@ -12,6 +12,8 @@
 
 #include <memprof/trace.h>
 
+#include "trace_nodes.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,9 +32,17 @@ struct callstack_pc {
 
 /* What is known of 8192 ids. */
 struct callstack_chunk {
-	uint32_t state[TRACE_NODES_CHUNK_WORDS]; /* frames + 1, of a site its number; 0: unread */
-	uint64_t words[TRACE_NODES_CHUNK_WORDS]; /* as recorded, until read */
+	uint64_t words[TRACE_NODES_CHUNK_WORDS];	/* as recorded, until resolved; first */
+	uint32_t site_1[TRACE_NODES_CHUNK_WORDS];	/* number of the site + 1; 0: of none */
+	uint16_t state[TRACE_NODES_CHUNK_WORDS];	/* frames + 1 and marks; 0: not resolved */
 	uint64_t missing[TRACE_NODES_CHUNK_WORDS / 64]; /* a bit: asked for, and not in the file */
+};
+
+/* A code of the nodes' words that was met lately, and the number of its return address. */
+#define CALLSTACK_MEMO 2048
+struct callstack_memo {
+	uint64_t code_1; /* plus 1; 0: nothing is here */
+	uint32_t number;
 };
 
 struct callstack_site {
@@ -49,10 +59,12 @@ struct callstack_table {
 	size_t code_count;
 	uint32_t *code_index; /* open addressing: number + 1, 0 empty */
 	size_t code_index_size;
+	struct callstack_memo *memo; /* by hash */
+	struct trace_nodes_scratch scratch;
 	struct callstack_site *sites;
 	size_t site_count;
-	uint32_t root_state; /* `state` of the empty stack */
-	uint64_t unresolved; /* ids that the file does not hold, or not all of */
+	uint32_t root_site_1; /* `site_1` of the empty stack */
+	uint64_t unresolved;  /* ids that the file does not hold, or not all of */
 };
 
 /* `reader` must outlive the table. Returns 0 or -ENOMEM; callstack_fini() frees. */

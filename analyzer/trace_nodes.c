@@ -12,6 +12,7 @@
 #define WINDOW_TRIES	 200
 #define CODE_BITS	 38
 #define COLUMN_BYTES_MAX (TRACE_NODES_CHUNK_WORDS * 10)
+#define COLUMNS_ROOM	 ((size_t)TRACE_NODE_COLUMNS * COLUMN_BYTES_MAX)
 
 /* The number of the chunk that a window has now, plus 1; 0: none. */
 static uint64_t read_number(const struct trace_reader *reader, const struct trace_window *window)
@@ -115,9 +116,13 @@ struct column {
 	const uint8_t *next, *end;
 };
 
-/* A varint of at most nine bytes, as none here is longer. */
-static bool take(struct column *column, uint64_t *value)
+/* A varint of at most nine bytes, as none here is longer; most are of one. */
+static inline bool take(struct column *column, uint64_t *value)
 {
+	if (column->next < column->end && *column->next < 0x80) {
+		*value = *column->next++;
+		return true;
+	}
 	*value = 0;
 	for (unsigned shift = 0; shift < 63 && column->next < column->end; shift += 7) {
 		uint8_t byte = *column->next++;
@@ -186,45 +191,65 @@ static bool head_sound(const struct trace_packed_nodes *head, size_t packed_byte
 	return head->compression == TRACE_COMPRESSION_ZSTD;
 }
 
+void trace_nodes_scratch_fini(struct trace_nodes_scratch *scratch)
+{
+	free(scratch->columns);
+	free(scratch->payload);
+	ZSTD_freeDCtx(scratch->zstd);
+	*scratch = (struct trace_nodes_scratch){0};
+}
+
+static int reserve(struct trace_nodes_scratch *scratch, size_t payload_bytes)
+{
+	if (scratch->columns == NULL)
+		scratch->columns = malloc(COLUMNS_ROOM);
+	if (scratch->zstd == NULL)
+		scratch->zstd = ZSTD_createDCtx();
+	if (scratch->payload_room < payload_bytes) {
+		free(scratch->payload);
+		scratch->payload = malloc(payload_bytes);
+		scratch->payload_room = scratch->payload == NULL ? 0 : payload_bytes;
+	}
+	return scratch->columns == NULL || scratch->zstd == NULL || scratch->payload_room == 0
+		   ? -ENOMEM
+		   : 0;
+}
+
 /* Decodes a PACKED payload, which was found whole. */
 static int read_packed(const struct trace_reader *reader, const struct trace_packed_at *at,
-		       size_t index, uint64_t *words)
+		       size_t index, uint64_t *words, struct trace_nodes_scratch *scratch)
 {
 	struct trace_packed_nodes head;
 	size_t bytes = at->payload_bytes - sizeof(head);
-	size_t room = TRACE_NODE_COLUMNS * COLUMN_BYTES_MAX;
-	uint8_t *payload = malloc(at->payload_bytes);
-	uint8_t *columns = malloc(room);
-	const uint8_t *from = columns;
+	const uint8_t *from;
 	size_t total = 0;
-	int rc = payload == NULL || columns == NULL ? -ENOMEM : 0;
 
-	if (rc == 0 && trace_file_read(&reader->file, at->offset, payload, at->payload_bytes) ==
-			   at->payload_bytes) {
-		memcpy(&head, payload, sizeof(head));
-		for (size_t i = 0; i < TRACE_NODE_COLUMNS; i++)
-			total += head.column_bytes[i];
-		if (!head_sound(&head, bytes))
-			rc = 0;
-		else if (head.compression == TRACE_COMPRESSION_NONE)
-			rc = unpack(&head, index, payload + sizeof(head), words);
-		else
-			rc = ZSTD_decompress(columns, room, payload + sizeof(head), bytes) ==
-				 total &&
-			     unpack(&head, index, from, words);
-	}
-	free(payload);
-	free(columns);
-	return rc;
+	if (reserve(scratch, at->payload_bytes) != 0)
+		return -ENOMEM;
+	from = scratch->payload + sizeof(head);
+	if (trace_file_read(&reader->file, at->offset, scratch->payload, at->payload_bytes) !=
+	    at->payload_bytes)
+		return 0;
+	memcpy(&head, scratch->payload, sizeof(head));
+	for (size_t i = 0; i < TRACE_NODE_COLUMNS; i++)
+		total += head.column_bytes[i];
+	if (!head_sound(&head, bytes))
+		return 0;
+	if (head.compression == TRACE_COMPRESSION_NONE)
+		return unpack(&head, index, from, words);
+	return ZSTD_decompressDCtx(scratch->zstd, scratch->columns, COLUMNS_ROOM, from, bytes) ==
+		   total &&
+	       unpack(&head, index, scratch->columns, words);
 }
 
-int trace_nodes_read(const struct trace_reader *reader, size_t index, uint64_t *words)
+int trace_nodes_read(const struct trace_reader *reader, size_t index, uint64_t *words,
+		     struct trace_nodes_scratch *scratch)
 {
 	bool found = false;
 
 	memset(words, 0, WINDOW_BYTES);
 	if (index < reader->packed_count && reader->packed[index].offset != 0) {
-		int rc = read_packed(reader, &reader->packed[index], index, words);
+		int rc = read_packed(reader, &reader->packed[index], index, words, scratch);
 
 		if (rc != 0)
 			return rc;

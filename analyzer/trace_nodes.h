@@ -24,11 +24,22 @@ size_t trace_nodes_count(const struct trace_reader *reader);
  */
 int trace_nodes_settle(struct trace_reader *reader);
 
+/* What reading one chunk after the other needs. Zeroed is empty; trace_nodes_scratch_fini() frees.
+ */
+struct trace_nodes_scratch {
+	uint8_t *columns;
+	uint8_t *payload;
+	size_t payload_room;
+	struct ZSTD_DCtx_s *zstd;
+};
+void trace_nodes_scratch_fini(struct trace_nodes_scratch *scratch);
+
 /*
  * The words of chunk `index`, TRACE_NODES_CHUNK_WORDS of them, 0 for nodes that are not there.
  * Returns whether there is such a chunk at all; -ENOMEM.
  */
-int trace_nodes_read(const struct trace_reader *reader, size_t index, uint64_t *words);
+int trace_nodes_read(const struct trace_reader *reader, size_t index, uint64_t *words,
+		     struct trace_nodes_scratch *scratch);
 
 /* Whether a window has chunk `index`. */
 bool trace_nodes_in_window(const struct trace_reader *reader, size_t index);

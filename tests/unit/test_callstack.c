@@ -157,6 +157,31 @@ START_TEST(long_chain)
 }
 END_TEST
 
+/* A caller's node that has the higher id, and what hangs from that: known when asked for. */
+START_TEST(callers_later)
+{
+	struct trace_builder *builder = trace_builder_new();
+	uint32_t inner = trace_builder_node(builder, 9, 0x1001);
+	uint32_t caller = trace_builder_node(builder, 0, 0x1002);
+	uint32_t innermost = trace_builder_node(builder, inner, 0x1003);
+	struct trace_reader *reader = load_reader(builder);
+	struct callstack_table table;
+	struct callstack_pc pcs[3];
+
+	ck_assert_uint_eq(caller, 9);
+	ck_assert_int_eq(callstack_init(&table, reader), 0);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, innermost)), 3);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, caller)), 1);
+	ck_assert_uint_eq(callstack_depth(&table, site_of(&table, inner)), 2);
+	callstack_pcs(&table, site_of(&table, innermost), pcs);
+	for (size_t i = 0; i < 3; i++)
+		ck_assert_uint_eq(pcs[i].pc, i == 0 ? 0x1003 : i == 1 ? 0x1001 : 0x1002);
+	ck_assert_uint_eq(table.unresolved, 0);
+	callstack_fini(&table);
+	trace_reader_free(reader);
+}
+END_TEST
+
 static unsigned is_cut(struct callstack_table *table, uint32_t id)
 {
 	uint32_t site = site_of(table, id);
@@ -242,6 +267,7 @@ int main(void)
 	tcase_add_test(tcase, many_nodes);
 	tcase_add_test(tcase, cycles_and_holes);
 	tcase_add_test(tcase, long_chain);
+	tcase_add_test(tcase, callers_later);
 	tcase_add_test(tcase, cut_stacks);
 	tcase_add_test(tcase, wide_pcs);
 	suite_add_tcase(suite, tcase);

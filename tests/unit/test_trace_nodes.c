@@ -110,6 +110,7 @@ static void add_window(struct trace_builder *builder, int chunk, uint32_t from, 
 /* Reads chunk CHUNK of the image; -1: there is none. */
 static int read_chunk(const uint8_t *bytes, size_t count, uint64_t *words, uint64_t *bad)
 {
+	struct trace_nodes_scratch scratch = {0};
 	struct trace_reader *reader;
 	struct trace_image image;
 	char error[256];
@@ -118,7 +119,9 @@ static int read_chunk(const uint8_t *bytes, size_t count, uint64_t *words, uint6
 	trace_image_open(&image, bytes, count);
 	ck_assert_int_eq(trace_reader_open(image.path, &reader, error, sizeof(error)), 0);
 	trace_image_close(&image);
-	rc = CHUNK < trace_nodes_count(reader) ? trace_nodes_read(reader, CHUNK, words) : 0;
+	rc = CHUNK < trace_nodes_count(reader) ? trace_nodes_read(reader, CHUNK, words, &scratch)
+					       : 0;
+	trace_nodes_scratch_fini(&scratch);
 	*bad = reader->damage.bad_segments;
 	trace_reader_free(reader);
 	return rc;
