@@ -19,6 +19,7 @@
 struct part {
 	struct profile_site sum;
 	const struct profile_site *best[RANKING_METRICS];
+	uint64_t values[RANKING_METRICS][RANKING_METRICS]; /* all figures of each of these */
 	size_t members;
 	uint32_t name;
 };
@@ -197,18 +198,37 @@ static void add_figures(struct profile_site *sum, const struct profile_site *sit
 		sum->trend_bytes[i] += site->trend_bytes[i];
 }
 
+/*
+ * Whether a site of these figures may be better than another by a metric: ranking_compare() without
+ * what takes long. Sites of one part are as suspicious.
+ */
+static bool may_be_better(const uint64_t *values, const uint64_t *best, size_t metric)
+{
+	if (values[metric] != best[metric])
+		return values[metric] > best[metric];
+	if (values[RANKING_PEAK] != best[RANKING_PEAK])
+		return values[RANKING_PEAK] > best[RANKING_PEAK];
+	return values[RANKING_BYTES] >= best[RANKING_BYTES];
+}
+
 static void add_site(struct part *part, const struct profile_site *site)
 {
-	if (part->members++ == 0) {
+	uint64_t values[RANKING_METRICS];
+
+	if (part->members++ == 0)
 		part->sum = *site;
-		for (size_t i = 0; i < RANKING_METRICS; i++)
-			part->best[i] = site;
-		return;
-	}
-	add_figures(&part->sum, site);
+	else
+		add_figures(&part->sum, site);
 	for (size_t i = 0; i < RANKING_METRICS; i++)
-		if (ranking_compare(site, part->best[i], (enum ranking_metric)i) < 0)
-			part->best[i] = site;
+		values[i] = ranking_value(site, (enum ranking_metric)i);
+	for (size_t i = 0; i < RANKING_METRICS; i++) {
+		if (part->best[i] != NULL &&
+		    (!may_be_better(values, part->values[i], i) ||
+		     ranking_compare(site, part->best[i], (enum ranking_metric)i) >= 0))
+			continue;
+		part->best[i] = site;
+		memcpy(part->values[i], values, sizeof(values));
+	}
 }
 
 static int gather(struct grouping *grouping, const struct profile *profile)

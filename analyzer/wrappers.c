@@ -23,6 +23,20 @@
 #define KNOWN_MAX     64
 #define MATTERS_PART  50 /* of one in so many of the allocations or of the peak */
 #define JUDGED_ROOM   4096
+#define ALIKE_ROOM    4096
+
+/*
+ * What was found of a stack, for others that have the same frames at hand. It was found without
+ * those that are not.
+ */
+struct alike {
+	const struct profile_frame *const *frames; /* NULL: nothing is here */
+	uint32_t site_frame;			   /* before */
+	uint32_t at_hand;
+	bool whole;	/* there are no others */
+	bool stays;	/* may move in a later round */
+	uint32_t moved; /* site_frame after it */
+};
 
 /* What was found out of names; sites are many and their functions few. */
 struct names {
@@ -34,6 +48,8 @@ struct names {
 	/* of functions that were found to be wrappers: they are so on every way to them */
 	const char *known[KNOWN_MAX];
 	size_t known_count;
+	struct alike alike[ALIKE_ROOM]; /* of a round, by hash */
+	bool far;			/* a stack moved as often in a round as it may */
 };
 
 /* A frame that was given a number. */
@@ -63,6 +79,7 @@ struct functions {
 	size_t group_count;
 	struct id_table calls; /* pairs of functions */
 	const struct profile_frame **wrappers;
+	size_t wrapper_count;
 };
 
 static bool like_allocator(const char *name)
@@ -90,20 +107,18 @@ static bool named_like_allocator(struct names *names, const struct profile_frame
 	return names->judged[at].allocator;
 }
 
-static const struct profile_frame *frame_at(const struct profile_site *site, size_t above)
+static const struct profile_frame *frame_at(const struct profile_stack *stack, size_t above)
 {
-	const struct profile_stack *stack = &site->stack;
-
 	return stack->site_frame + above < stack->count
 		   ? profile_stack_frame(stack, stack->site_frame + above)
 		   : NULL;
 }
 
-static bool may_move(struct names *names, const struct profile_site *site)
+static bool may_move(struct names *names, const struct profile_stack *stack)
 {
-	const struct profile_frame *frame = frame_at(site, 0);
+	const struct profile_frame *frame = frame_at(stack, 0);
 
-	return frame && site->stack.site_frame + 1 < site->stack.count &&
+	return frame && stack->site_frame + 1 < stack->count &&
 	       (!frame->function || named_like_allocator(names, frame));
 }
 
@@ -240,41 +255,67 @@ static void remember(struct names *names, const struct profile_frame *frame)
 		names->known[names->known_count++] = frame->function;
 }
 
-/* To the caller, and past what the table knows from there on. */
-static void move_out(struct profile_stack *stack)
+/* To the caller, and past what the table knows from there on. Returns how many frames it saw. */
+static size_t move_out(struct profile_stack *stack)
 {
 	stack->site_frame++;
-	for (size_t i = stack->site_frame; i < stack->count; i++) {
+	for (uint32_t i = stack->site_frame; i < stack->count; i++) {
 		if (frame_rules_known_role(profile_stack_frame(stack, i)) != FRAME_ROLE_PROGRAM)
 			continue;
 		stack->site_frame = i;
-		return;
+		return i + 1;
 	}
+	return stack->count;
 }
 
-static bool leads_out(struct names *names, const struct profile_site *site)
+static bool leads_out(struct names *names, const struct profile_stack *stack)
 {
-	return named_like_allocator(names, frame_at(site, 1)) || is_known(names, frame_at(site, 0));
+	return named_like_allocator(names, frame_at(stack, 1)) ||
+	       is_known(names, frame_at(stack, 0));
 }
 
-/*
- * Moves what is called by an allocator or is known. Of the sites in the list those stay in it that
- * may move; the others never will. Returns how many stay.
- */
-static size_t collect(struct profile *profile, struct names *names, uint32_t *sites, size_t count)
+/* Moves a stack as far as that leads. Returns how many frames it saw. */
+static size_t move_far(struct names *names, struct profile_stack *stack)
 {
-	size_t kept = 0;
+	size_t moved = 0, seen = 0, out;
 
-	for (size_t i = 0; i < count; i++) {
-		struct profile_site *site = &profile->sites[sites[i]];
-		size_t moved = 0;
-
-		while (may_move(names, site) && moved++ < ROUNDS && leads_out(names, site))
-			move_out(&site->stack);
-		if (may_move(names, site))
-			sites[kept++] = sites[i];
+	while (may_move(names, stack)) {
+		if (moved++ == ROUNDS) {
+			names->far = true;
+			break;
+		}
+		if (seen < stack->site_frame + 2u)
+			seen = stack->site_frame + 2u;
+		if (!leads_out(names, stack))
+			break;
+		out = move_out(stack);
+		seen = out > seen ? out : seen;
 	}
-	return kept;
+	return seen > stack->site_frame + 1u ? seen : stack->site_frame + 1u;
+}
+
+/* As move_far(), but does for stacks that are alike what it did for the first. Whether it stays. */
+static bool move_alike(struct names *names, struct profile_stack *stack)
+{
+	size_t at = (uintptr_t)stack->frames >> 3;
+	struct alike *alike = &names->alike[(at ^ at >> 9 ^ stack->site_frame * 31u) % ALIKE_ROOM];
+	struct alike found = {.frames = stack->frames,
+			      .site_frame = stack->site_frame,
+			      .at_hand = stack->count - stack->later,
+			      .whole = stack->later == 0};
+	size_t seen;
+
+	if (alike->frames == found.frames && alike->site_frame == found.site_frame &&
+	    alike->at_hand == found.at_hand && alike->whole == found.whole) {
+		stack->site_frame = alike->moved;
+		return alike->stays;
+	}
+	seen = move_far(names, stack);
+	found.moved = stack->site_frame;
+	found.stays = may_move(names, stack);
+	if (found.frames != NULL && (found.whole || seen <= found.at_hand))
+		*alike = found;
+	return found.stays;
 }
 
 /* Numbers of calls are as good as the calls. */
@@ -308,8 +349,8 @@ static int add_site(struct functions *functions, const struct profile_site *site
 	uint32_t inner, outer, id, next = (uint32_t)functions->calls.count;
 	uint64_t call;
 
-	if (number_of(functions, frame_at(site, 0), &inner) != 0 ||
-	    number_of(functions, frame_at(site, 1), &outer) != 0)
+	if (number_of(functions, frame_at(&site->stack, 0), &inner) != 0 ||
+	    number_of(functions, frame_at(&site->stack, 1), &outer) != 0)
 		return -ENOMEM;
 	group = group_of(functions, inner);
 	call = ((uint64_t)inner << 32 | outer) * 0x9e3779b97f4a7c15ULL; /* odd: none is another's */
@@ -319,6 +360,33 @@ static int add_site(struct functions *functions, const struct profile_site *site
 	group->callers += id == next;
 	group->allocations += site->allocations;
 	group->peak_bytes += site->peak_bytes;
+	return 0;
+}
+
+/*
+ * Moves what is called by an allocator or is known. Of the sites in the list those stay in it that
+ * may move; the others never will. What stays is added up for the round while it is at hand.
+ */
+static int collect(struct profile *profile, struct functions *functions, struct names *names,
+		   uint32_t *sites, size_t *count)
+{
+	size_t kept = 0;
+
+	id_table_fini(&functions->calls);
+	if (functions->groups)
+		memset(functions->groups, 0, functions->group_count * sizeof(*functions->groups));
+	memset(names->alike, 0, sizeof(names->alike));
+	names->far = false;
+	for (size_t i = 0; i < *count; i++) {
+		struct profile_site *site = &profile->sites[sites[i]];
+
+		if (!move_alike(names, &site->stack))
+			continue;
+		if (add_site(functions, site) != 0)
+			return -ENOMEM;
+		sites[kept++] = sites[i];
+	}
+	*count = kept;
 	return 0;
 }
 
@@ -334,6 +402,7 @@ static int find_wrappers(const struct profile *profile, struct functions *functi
 {
 	size_t count = 0;
 
+	functions->wrapper_count = 0;
 	free(functions->wrappers);
 	functions->wrappers = malloc((functions->group_count + 1) * sizeof(*functions->wrappers));
 	if (!functions->wrappers)
@@ -347,31 +416,23 @@ static int find_wrappers(const struct profile *profile, struct functions *functi
 		if (group->wrapper)
 			functions->wrappers[count++] = functions->frames[i];
 	}
+	functions->wrapper_count = count;
 	qsort(functions->wrappers, count, sizeof(*functions->wrappers), compare_wrappers);
 	for (size_t i = 0; i < count; i++)
 		remember(names, functions->wrappers[i]);
 	return 0;
 }
 
-/* One round; *moved says whether any site did. Returns 0 or -ENOMEM. */
-static int move(struct profile *profile, struct functions *functions, struct names *names,
-		const uint32_t *sites, size_t count, bool *moved)
+/* Moves out of those functions. *moved says whether any site did. Returns 0 or -ENOMEM. */
+static int move(struct profile *profile, struct functions *functions, const uint32_t *sites,
+		size_t count, bool *moved)
 {
 	uint32_t number;
 
-	*moved = false;
-	id_table_fini(&functions->calls);
-	if (functions->groups)
-		memset(functions->groups, 0, functions->group_count * sizeof(*functions->groups));
-	for (size_t i = 0; i < count; i++)
-		if (add_site(functions, &profile->sites[sites[i]]) != 0)
-			return -ENOMEM;
-	if (find_wrappers(profile, functions, names) != 0)
-		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		struct profile_site *site = &profile->sites[sites[i]];
 
-		if (number_of(functions, frame_at(site, 0), &number) != 0)
+		if (number_of(functions, frame_at(&site->stack, 0), &number) != 0)
 			return -ENOMEM;
 		if (!functions->groups[number].wrapper)
 			continue;
@@ -386,18 +447,22 @@ int wrappers_skip(struct profile *profile)
 	uint32_t *sites = malloc((profile->site_count + 1) * sizeof(*sites));
 	struct names *names = calloc(1, sizeof(*names));
 	struct functions functions = {0};
-	size_t count = profile->site_count;
+	size_t count = profile->site_count, round;
 	bool moved = true;
 	int rc = sites && names ? 0 : -ENOMEM;
 
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		sites[i] = (uint32_t)i;
-	for (size_t round = 0; rc == 0 && round < ROUNDS && moved; round++) {
-		count = collect(profile, names, sites, count);
-		rc = move(profile, &functions, names, sites, count, &moved);
+	for (round = 0; rc == 0 && moved; round++) {
+		rc = collect(profile, &functions, names, sites, &count);
+		moved = false;
+		if (rc == 0 && round < ROUNDS)
+			rc = find_wrappers(profile, &functions, names);
+		if (rc == 0 && round < ROUNDS && functions.wrapper_count != 0)
+			rc = move(profile, &functions, sites, count, &moved);
 	}
-	if (rc == 0)
-		collect(profile, names, sites, count);
+	if (rc == 0 && names->far && round <= ROUNDS)
+		rc = collect(profile, &functions, names, sites, &count);
 	functions_fini(&functions);
 	free(sites);
 	free(names);

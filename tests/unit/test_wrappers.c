@@ -65,6 +65,22 @@ START_TEST(test_table)
 }
 END_TEST
 
+/* Stacks of the same frames, of which some end earlier. */
+START_TEST(test_shared_frames)
+{
+	static const size_t ends[3][2] = {{4, 1}, {2, 1}, {1, 0}}; /* count, site_frame */
+
+	build("pool_alloc", "POOL_ALLOC", 1);
+	for (size_t i = 0; i < CALLERS; i++) {
+		sites[i].stack.frames = stacks[0];
+		sites[i].stack.count = (uint32_t)ends[i % 3][0];
+	}
+	ck_assert_int_eq(wrappers_skip(&profile), 0);
+	for (size_t i = 0; i < CALLERS; i++)
+		ck_assert_uint_eq(sites[i].stack.site_frame, ends[i % 3][1]);
+}
+END_TEST
+
 /* A wrapper that hardly matters is left: its name is good enough. */
 START_TEST(test_matters)
 {
@@ -99,6 +115,7 @@ int main(void)
 	TCase *tests = tcase_create("wrappers");
 
 	tcase_add_loop_test(tests, test_table, 0, sizeof(cases) / sizeof(cases[0]));
+	tcase_add_test(tests, test_shared_frames);
 	tcase_add_test(tests, test_matters);
 	tcase_add_test(tests, test_bounds);
 	suite_add_tcase(suite, tests);
