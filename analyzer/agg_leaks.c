@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 /*
  * Allocated only within this part of the run and never freed: set up once. A twentieth is short
@@ -57,8 +56,11 @@ void agg_leaks_init(struct agg_leaks *agg, uint64_t end_tick)
 
 void agg_leaks_fini(struct agg_leaks *agg)
 {
-	free(agg->trend);
-	agg->trend = NULL;
+	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++) {
+		free(agg->live_bytes[i]);
+		agg->live_bytes[i] = NULL;
+		agg->counts[i] = 0;
+	}
 }
 
 uint64_t agg_leaks_boundary(const struct agg_leaks *agg)
@@ -69,27 +71,15 @@ uint64_t agg_leaks_boundary(const struct agg_leaks *agg)
 			  PROFILE_TREND_POINTS);
 }
 
-static int reserve(struct agg_leaks *agg, size_t count)
-{
-	void *larger;
-
-	if (count <= agg->count)
-		return 0;
-	larger = reallocarray(agg->trend, count, sizeof(*agg->trend));
-	if (larger == NULL)
-		return -ENOMEM;
-	agg->trend = larger;
-	memset(agg->trend + agg->count, 0, (count - agg->count) * sizeof(*agg->trend));
-	agg->count = count;
-	return 0;
-}
-
 int agg_leaks_pass(struct agg_leaks *agg, const struct agg_sites *sites)
 {
-	if (reserve(agg, sites->count) != 0)
+	uint64_t *live_bytes = calloc(sites->count + 1, sizeof(*live_bytes));
+
+	if (live_bytes == NULL)
 		return -ENOMEM;
-	if (agg->count != 0)
-		agg_sites_live(sites, &agg->trend[0][agg->part], PROFILE_TREND_POINTS);
+	agg_sites_live(sites, live_bytes, 1);
+	agg->live_bytes[agg->part] = live_bytes;
+	agg->counts[agg->part] = sites->count;
 	agg->part++;
 	return 0;
 }
@@ -103,23 +93,47 @@ int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites)
 	return rc;
 }
 
-void agg_leaks_merge(struct agg_leaks *agg, const uint32_t *numbers)
+static size_t merge(uint64_t *live_bytes, size_t count, const uint32_t *numbers)
 {
 	uint32_t merged = 0;
 
-	for (size_t i = 0; i < agg->count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		uint32_t to = numbers[i];
 
 		if (to == UINT32_MAX)
 			continue;
-		if (to == merged) {
-			memmove(agg->trend[merged++], agg->trend[i], sizeof(agg->trend[i]));
-			continue;
-		}
-		for (size_t j = 0; j < PROFILE_TREND_POINTS; j++)
-			agg->trend[to][j] += agg->trend[i][j];
+		if (to == merged)
+			live_bytes[merged++] = live_bytes[i];
+		else
+			live_bytes[to] += live_bytes[i];
 	}
-	agg->count = merged;
+	return merged;
+}
+
+void agg_leaks_merge(struct agg_leaks *agg, const uint32_t *numbers)
+{
+	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++)
+		agg->counts[i] = merge(agg->live_bytes[i], agg->counts[i], numbers);
+}
+
+void agg_leaks_trend(const struct agg_leaks *agg, size_t site,
+		     uint64_t trend_bytes[PROFILE_TREND_POINTS])
+{
+	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++)
+		trend_bytes[i] = site < agg->counts[i] ? agg->live_bytes[i][site] : 0;
+}
+
+void agg_leaks_drop(struct agg_leaks *agg, size_t count)
+{
+	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++) {
+		uint64_t *smaller;
+
+		if (agg->counts[i] <= count)
+			continue;
+		smaller = realloc(agg->live_bytes[i], (count + 1) * sizeof(*smaller));
+		agg->live_bytes[i] = smaller != NULL ? smaller : agg->live_bytes[i];
+		agg->counts[i] = count;
+	}
 }
 
 static bool growing(const struct profile_site *site)

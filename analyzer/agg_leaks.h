@@ -11,8 +11,9 @@
 #include "profile.h"
 
 struct agg_leaks {
-	uint64_t (*trend)[PROFILE_TREND_POINTS]; /* by site */
-	size_t count;
+	/* What each site held at the end of a part, of those that there were by then. */
+	uint64_t *live_bytes[PROFILE_TREND_POINTS];
+	size_t counts[PROFILE_TREND_POINTS];
 	uint64_t end_tick; /* of the run; shifted */
 	size_t part;	   /* the one that is not over yet */
 };
@@ -31,6 +32,13 @@ int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites);
 
 /* After that: sites of one number become one, as agg_sites_merge() does it. */
 void agg_leaks_merge(struct agg_leaks *agg, const uint32_t *numbers);
+
+/* After that: what a site held at the ends of the parts. */
+void agg_leaks_trend(const struct agg_leaks *agg, size_t site,
+		     uint64_t trend_bytes[PROFILE_TREND_POINTS]);
+
+/* Gives back what the sites from `count` on are made of. */
+void agg_leaks_drop(struct agg_leaks *agg, size_t count);
 
 /* Judges a finished site by its figures and trend; `duration_s` is that of the run. */
 enum profile_verdict agg_leaks_verdict(const struct profile_site *site, double duration_s);

@@ -24,34 +24,34 @@ void agg_sites_fini(struct agg_sites *agg)
 /* Room for `count` sites. Nothing of it is touched before a site needs it. */
 static int grow(struct agg_sites *agg, size_t count)
 {
-	size_t capacity = agg->capacity * 2 > count ? agg->capacity * 2 : count;
 	struct agg_site *sites;
 	struct agg_site_more *more;
 
-	sites = reallocarray(agg->sites, capacity, sizeof(*sites));
+	sites = reallocarray(agg->sites, count, sizeof(*sites));
 	if (sites == NULL)
 		return -ENOMEM;
 	agg->sites = sites;
-	more = reallocarray(agg->more, capacity, sizeof(*more));
+	more = reallocarray(agg->more, count, sizeof(*more));
 	if (more == NULL)
 		return -ENOMEM;
 	agg->more = more;
-	agg->capacity = capacity;
+	agg->capacity = count;
 	return 0;
 }
 
-static int reserve(struct agg_sites *agg, size_t count)
+/* Makes the sites that there are. */
+static int make_sites(struct agg_sites *agg)
 {
-	size_t added;
+	size_t added = agg->count - agg->made;
 
-	if (count <= agg->count)
+	if (added == 0)
 		return 0;
-	if (count > agg->capacity && grow(agg, count) != 0)
+	if (agg->count > agg->capacity &&
+	    grow(agg, agg->count > agg->capacity * 2 ? agg->count : agg->capacity * 2) != 0)
 		return -ENOMEM;
-	added = count - agg->count;
-	memset(agg->sites + agg->count, 0, added * sizeof(*agg->sites));
-	memset(agg->more + agg->count, 0, added * sizeof(*agg->more));
-	agg->count = count;
+	memset(agg->sites + agg->made, 0, added * sizeof(*agg->sites));
+	memset(agg->more + agg->made, 0, added * sizeof(*agg->more));
+	agg->made = agg->count;
 	return 0;
 }
 
@@ -59,19 +59,23 @@ static int reserve(struct agg_sites *agg, size_t count)
 
 static int reserve_origins(struct agg_sites *agg, size_t number)
 {
-	size_t count = agg->origin_count == 0 ? 1024 : agg->origin_count;
+	size_t room = agg->origin_room == 0 ? 1024 : agg->origin_room;
 	struct agg_origin *origins;
 
-	if (number < agg->origin_count)
-		return 0;
-	while (count <= number)
-		count *= 2;
-	origins = reallocarray(agg->origins, count, sizeof(*origins));
-	if (origins == NULL)
-		return -ENOMEM;
-	memset(origins + agg->origin_count, 0, (count - agg->origin_count) * sizeof(*origins));
-	agg->origins = origins;
-	agg->origin_count = count;
+	while (room <= number)
+		room *= 2;
+	if (room != agg->origin_room) {
+		origins = reallocarray(agg->origins, room, sizeof(*origins));
+		if (origins == NULL)
+			return -ENOMEM;
+		agg->origins = origins;
+		agg->origin_room = room;
+	}
+	if (number >= agg->origin_count) {
+		memset(agg->origins + agg->origin_count, 0,
+		       (number + 1 - agg->origin_count) * sizeof(*agg->origins));
+		agg->origin_count = number + 1;
+	}
 	return 0;
 }
 
@@ -98,6 +102,7 @@ static void renew_peak(struct agg_site *site, uint64_t stamp)
 static void fold(struct agg_sites *agg, struct agg_origin *origin)
 {
 	struct agg_site *site = &agg->sites[origin->site];
+	struct agg_site_more *more = &agg->more[origin->site];
 
 	catch_up(origin, agg->stamp);
 	renew_peak(site, agg->stamp);
@@ -109,25 +114,29 @@ static void fold(struct agg_sites *agg, struct agg_origin *origin)
 	site->bytes += origin->allocations * origin->bytes;
 	if (origin->last_tick > site->last_tick)
 		site->last_tick = origin->last_tick;
-	agg->more[origin->site].temporary += origin->temporary;
+	if (more->first_tick == 0 || origin->first_tick < more->first_tick)
+		more->first_tick = origin->first_tick;
+	more->temporary += origin->temporary;
 }
 
 static int take_origins(struct agg_sites *agg, const struct replay_batch *batch)
 {
 	for (size_t i = 0; i < batch->origin_count; i++) {
 		const struct replay_origin *from = &batch->origins[i];
-		struct agg_site_more *more = &agg->more[from->site];
 		struct agg_origin *origin;
 
 		if (reserve_origins(agg, from->number) != 0)
 			return -ENOMEM;
 		origin = &agg->origins[from->number];
-		if (origin->allocations != 0)
+		if (origin->allocations != 0) {
+			if (make_sites(agg) != 0)
+				return -ENOMEM;
 			fold(agg, origin);
-		*origin = (struct agg_origin){
-		    .bytes = from->bytes, .site = from->site, .stamp = agg->stamp};
-		if (more->first_tick == 0)
-			more->first_tick = from->tick + 1;
+		}
+		*origin = (struct agg_origin){.bytes = from->bytes,
+					      .site = from->site,
+					      .stamp = agg->stamp,
+					      .first_tick = from->tick + 1};
 	}
 	return 0;
 }
@@ -194,11 +203,16 @@ int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, s
 		      struct agg_range *range)
 {
 	*range = (struct agg_range){.high = agg->live_bytes, .low = agg->live_bytes};
-	if (reserve(agg, site_count) != 0 || take_origins(agg, batch) != 0)
+	agg->count = site_count;
+	if (take_origins(agg, batch) != 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < batch->other_count; i++)
-		if (batch->others[i].op == REPLAY_FAILED)
-			agg->more[batch->others[i].site].failed++;
+	for (size_t i = 0; i < batch->other_count; i++) {
+		if (batch->others[i].op != REPLAY_FAILED)
+			continue;
+		if (make_sites(agg) != 0)
+			return -ENOMEM;
+		agg->more[batch->others[i].site].failed++;
+	}
 	take_changes(agg, batch, range);
 	return 0;
 }
@@ -213,8 +227,10 @@ void agg_sites_live(const struct agg_sites *agg, uint64_t *live_bytes, size_t st
 	}
 }
 
-void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
+int agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 {
+	if (make_sites(agg) != 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < agg->origin_count; i++)
 		if (agg->origins[i].allocations != 0)
 			fold(agg, &agg->origins[i]);
@@ -238,6 +254,7 @@ void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 		totals->failed += agg->more[i].failed;
 	}
 	totals->frees = totals->allocations - totals->live_blocks;
+	return 0;
 }
 
 static void add_more(struct agg_sites *agg, uint32_t to, size_t from)

@@ -2,7 +2,7 @@
  * How much each site allocated, holds and held at the peak; the totals are their sums.
  *
  * Counted is by origin, whose blocks are all of one size; sites get their sums at the end, or when
- * an origin's number is given to another.
+ * an origin's number is given to another. Most runs have no sites before their end.
  *
  * The peak in one pass: what an origin held at the last peak is kept only lazily. `stamp` is the
  * number of the peak that `peak_blocks` belongs to; when a newer peak has passed meanwhile, the
@@ -14,12 +14,14 @@
 #include "replay.h"
 
 struct agg_origin {
+	/* What each change needs comes first. */
 	uint64_t bytes; /* of each block */
 	uint64_t stamp;
 	uint64_t allocations;
 	uint64_t last_tick; /* of an allocation; shifted */
-	uint64_t temporary;
 	uint32_t live_blocks, peak_blocks;
+	uint64_t first_tick; /* plus 1 */
+	uint64_t temporary;
 	uint32_t site;
 };
 
@@ -58,9 +60,11 @@ struct agg_totals {
 struct agg_sites {
 	struct agg_origin *origins; /* by number; those without a block ever are all zero */
 	size_t origin_count;
-	struct agg_site *sites;
+	size_t origin_room;
+	size_t count;		/* of the sites */
+	struct agg_site *sites; /* those below `made` that were needed yet; after the last, all */
 	struct agg_site_more *more;
-	size_t count;
+	size_t made;
 	size_t capacity;
 	uint64_t stamp; /* number of the latest peak */
 	uint64_t live_bytes, live_blocks;
@@ -82,8 +86,11 @@ int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, s
 /* Adds what each site holds to live_bytes[site * stride]. */
 void agg_sites_live(const struct agg_sites *agg, uint64_t *live_bytes, size_t stride);
 
-/* After the last batch: makes peak_* of every site current, and adds up the totals. */
-void agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals);
+/*
+ * After the last batch: makes all sites, peak_* of each current, and adds up the totals. Returns 0
+ * or -ENOMEM.
+ */
+int agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals);
 
 /*
  * After that: sites of one number become one, at that place. The numbers go up from 0 by first

@@ -130,7 +130,9 @@ static int first_pass(struct analysis *analysis)
 		rc = agg_leaks_finish(&analysis->leaks, &analysis->sites);
 	if (rc != 0)
 		return rc;
-	agg_sites_finish(&analysis->sites, &analysis->totals);
+	rc = agg_sites_finish(&analysis->sites, &analysis->totals);
+	if (rc != 0)
+		return rc;
 	agg_maps_finish(&analysis->maps);
 	agg_timeline_finish(&analysis->timeline);
 	return 0;
@@ -156,7 +158,7 @@ static void fill_site(const struct analysis *analysis, size_t number, struct pro
 		site->first_s = seconds(analysis, more->first_tick);
 		site->last_s = seconds(analysis, from->last_tick);
 	}
-	memcpy(site->trend_bytes, analysis->leaks.trend[number], sizeof(site->trend_bytes));
+	agg_leaks_trend(&analysis->leaks, number, site->trend_bytes);
 }
 
 static void *shrunk(void *array, size_t count, size_t bytes)
@@ -173,11 +175,10 @@ static void *shrunk(void *array, size_t count, size_t bytes)
 static void drop_sites(struct analysis *analysis, struct site_stacks *stacks, size_t count)
 {
 	struct agg_sites *sites = &analysis->sites;
-	struct agg_leaks *leaks = &analysis->leaks;
 
 	sites->sites = shrunk(sites->sites, count, sizeof(*sites->sites));
 	sites->more = shrunk(sites->more, count, sizeof(*sites->more));
-	leaks->trend = shrunk(leaks->trend, count, sizeof(*leaks->trend));
+	agg_leaks_drop(&analysis->leaks, count);
 	site_stacks_drop(stacks, (uint32_t)count);
 }
 
