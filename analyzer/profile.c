@@ -26,7 +26,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SITES_AT_ONCE 4096 /* are moved into the profile and given back */
+#define SITES_AT_ONCE 8192 /* are moved into the profile and given back */
 
 #define HUGE_LEAST (8 << 20) /* bytes of sites that are worth huge pages */
 
@@ -172,14 +172,13 @@ static void *shrunk(void *array, size_t count, size_t bytes)
  * Gives back what the sites from `count` on were made of: there may be a hundred thousand, and the
  * two forms of all of them are the most memory that a report ever takes.
  */
-static void drop_sites(struct analysis *analysis, struct site_stacks *stacks, size_t count)
+static void drop_sites(struct analysis *analysis, size_t count)
 {
 	struct agg_sites *sites = &analysis->sites;
 
 	sites->sites = shrunk(sites->sites, count, sizeof(*sites->sites));
 	sites->more = shrunk(sites->more, count, sizeof(*sites->more));
 	agg_leaks_drop(&analysis->leaks, count);
-	site_stacks_drop(stacks, (uint32_t)count);
 }
 
 /* Numbers the sites that had anything by how their stacks look. */
@@ -191,18 +190,12 @@ static int number_sites(struct analysis *analysis, struct site_stacks *stacks)
 	analysis->number_of_site = malloc(count * sizeof(uint32_t) + 1);
 	if (analysis->number_of_site == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < count; i++) {
-		int rc;
-
-		analysis->number_of_site[i] = UINT32_MAX;
-		if (analysis->sites.sites[i].allocations == 0 &&
-		    analysis->sites.more[i].failed == 0)
-			continue;
-		rc = site_stacks_add(stacks, (uint32_t)i, &analysis->number_of_site[i]);
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
+	for (size_t i = 0; i < count; i++)
+		analysis->number_of_site[i] =
+		    analysis->sites.sites[i].allocations == 0 && analysis->sites.more[i].failed == 0
+			? SITE_STACKS_NONE
+			: 0;
+	return site_stacks_add(stacks, analysis->number_of_site, count);
 }
 
 /* In huge pages, if the system has them: thousands of faults take longer than filling the sites. */
@@ -247,10 +240,10 @@ static int build_sites(struct analysis *analysis, struct loaded *loaded)
 		struct profile_site *site = &profile->sites[i];
 
 		fill_site(analysis, i, site);
-		site->stack = *site_stacks_get(loaded->stacks, (uint32_t)i);
+		site_stacks_get(loaded->stacks, (uint32_t)i, &site->stack);
 		site->verdict = agg_leaks_verdict(site, profile->totals.duration_s);
 		if (i % SITES_AT_ONCE == 0)
-			drop_sites(analysis, loaded->stacks, i);
+			drop_sites(analysis, i);
 	}
 	agg_sites_fini(&analysis->sites);
 	agg_leaks_fini(&analysis->leaks);

@@ -30,13 +30,13 @@ struct site_stacks;
  */
 struct profile_stack {
 	const struct profile_frame *const *frames; /* count - later: profile_stack_frames() */
-	size_t count;
-	size_t site_frame; /* first frame that is not a container or allocator wrapper: what to call
-			      the site by; 0 when all are */
-	bool truncated;	   /* cut at the recorder's depth limit */
-	uint32_t later;	   /* outermost frames that are made when asked for; 0: all are at hand */
-	uint32_t number;   /* among those of `of`, which makes them */
-	struct site_stacks *of;
+	struct site_stacks *of;			   /* makes the others */
+	uint32_t count;
+	uint32_t site_frame; /* first frame that is not a container or allocator wrapper: what to
+				call the site by; 0 when all are */
+	uint32_t number;     /* among those of `of` */
+	uint32_t later : 31; /* outermost frames, made when asked for; 0: all are at hand */
+	bool truncated : 1;  /* cut at the recorder's depth limit */
 };
 
 /*

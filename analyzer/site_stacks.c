@@ -1,18 +1,13 @@
 /*
- * A site's stack is a list of nodes (callstack.h) that shares its outer part with others. Each node
- * knows how its stack looks as a hash, made from its caller's, so that a site costs what it has and
- * no other: two stacks are compared frame by frame only as far as the nodes they share.
- *
- * A stack keeps the innermost of its frames, for those are looked at in all stacks; the rest is
- * made anew from the nodes when it is asked for, which is for the few that are printed.
+ * Of a stack the innermost frames are at hand, for those are looked at in all stacks. Thousands of
+ * stacks have the same ones, which are kept once. The rest is made anew from the nodes when it is
+ * asked for, which is for the few that are printed.
  */
 #include "site_stacks.h"
 
-#include "callstack.h"
-#include "code_frames.h"
 #include "frame_rules.h"
 #include "id_table.h"
-#include "trace_reader.h"
+#include "stack_looks.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -31,25 +26,17 @@ struct piece {
 /* Frames that are kept beyond the one to call the site by: callers, and the way past wrappers. */
 #define KEPT_BEYOND 4
 
-#define HASH_OF_NONE 1
-
-/* How the stack of a node looks, all of its frames taken. */
-struct node_look {
-	uint32_t hash; /* 0: not known yet */
-	uint32_t frames;
+struct stack {
+	struct stack_start start;
+	uint32_t inner : 31; /* those at hand */
+	uint32_t cut : 1;
 };
 
-/* Where a stack begins. */
-struct start {
-	uint32_t node; /* CALLSTACK_ROOT: nothing of it is known */
-	uint32_t skip; /* frames of the allocator, which are no part of it */
-};
-
-/* A way through the frames of a stack, from the innermost. */
-struct walk {
-	uint32_t node; /* whose frames come after those of `code` */
-	struct code code;
-	uint32_t at; /* of the frames of `code` */
+/* The innermost frames of stacks. */
+struct inner {
+	const struct profile_frame *const *frames;
+	uint32_t count;
+	uint32_t site_frame; /* see profile_stack */
 };
 
 /* A stack whose frames were all asked for. */
@@ -60,15 +47,16 @@ struct whole {
 };
 
 struct site_stacks {
-	const struct callstack_table *callstacks;
-	struct code_frames codes;
-	struct node_look **looks; /* by node; chunks as in callstack.h */
-	struct id_table index;
-	struct profile_stack *stacks;
-	struct start *starts; /* likewise, by number */
+	struct stack_looks looks;
+	struct stack *stacks; /* by number */
 	size_t count;
 	size_t longest; /* frames */
-	struct piece *pieces;
+	struct inner *inner;
+	size_t inner_count;
+	struct id_table inner_index;
+	const struct profile_frame **met; /* room for the frames that are being looked at */
+	size_t met_room;
+	struct piece *pieces; /* the innermost frames */
 	struct whole whole[PROFILE_WHOLE_STACKS];
 	uint64_t asked; /* how often for whole stacks */
 };
@@ -83,9 +71,7 @@ struct site_stacks *site_stacks_new(struct trace_reader *reader,
 
 	if (stacks == NULL)
 		return NULL;
-	stacks->callstacks = callstacks;
-	stacks->looks = calloc(callstacks->chunk_count, sizeof(*stacks->looks));
-	if (code_frames_init(&stacks->codes, reader, options) != 0 || stacks->looks == NULL) {
+	if (stack_looks_init(&stacks->looks, reader, callstacks, options) != 0) {
 		site_stacks_free(stacks);
 		errno = ENOMEM;
 		return NULL;
@@ -93,19 +79,19 @@ struct site_stacks *site_stacks_new(struct trace_reader *reader,
 	return stacks;
 }
 
-static void free_looks(struct site_stacks *stacks)
+/* What only adding needs. */
+static void free_met(struct site_stacks *stacks)
 {
-	for (size_t i = 0; stacks->looks != NULL && i < stacks->callstacks->chunk_count; i++)
-		free(stacks->looks[i]);
-	free(stacks->looks);
-	stacks->looks = NULL;
+	id_table_fini(&stacks->inner_index);
+	free(stacks->met);
+	stacks->met = NULL;
+	stacks->met_room = 0;
 }
 
 int site_stacks_finish(struct site_stacks *stacks)
 {
-	free_looks(stacks);
-	id_table_fini(&stacks->index);
-	code_frames_finish(&stacks->codes);
+	free_met(stacks);
+	stack_looks_finish(&stacks->looks);
 	for (size_t i = 0; i < PROFILE_WHOLE_STACKS; i++) {
 		stacks->whole[i].frames =
 		    malloc(stacks->longest * sizeof(*stacks->whole[i].frames) + 1);
@@ -119,8 +105,7 @@ void site_stacks_free(struct site_stacks *stacks)
 {
 	if (stacks == NULL)
 		return;
-	free_looks(stacks);
-	id_table_fini(&stacks->index);
+	free_met(stacks);
 	for (size_t i = 0; i < PROFILE_WHOLE_STACKS; i++)
 		free(stacks->whole[i].frames);
 	while (stacks->pieces != NULL) {
@@ -129,9 +114,9 @@ void site_stacks_free(struct site_stacks *stacks)
 		stacks->pieces = piece->next;
 		free(piece);
 	}
+	free(stacks->inner);
 	free(stacks->stacks);
-	free(stacks->starts);
-	code_frames_fini(&stacks->codes);
+	stack_looks_fini(&stacks->looks);
 	free(stacks);
 }
 
@@ -154,245 +139,226 @@ static void *cut(struct piece **pieces, size_t bytes)
 	return piece->data + (piece->bytes - piece->left - bytes);
 }
 
-/* ---- walks ---- */
-
-/* To the frames of the next node. Returns false behind the outermost. */
-static bool walk_on(const struct site_stacks *stacks, struct walk *walk)
-{
-	uint32_t code;
-
-	if (walk->node == CALLSTACK_ROOT)
-		return false;
-	code = callstack_code(stacks->callstacks, walk->node);
-	walk->node = callstack_parent(stacks->callstacks, walk->node);
-	walk->code = code == CALLSTACK_NO_CODE ? (struct code){0} : stacks->codes.codes[code];
-	walk->at = 0;
-	return true;
-}
-
-/* The number of the next frame. Returns false behind the outermost. */
-static inline bool walk_next(const struct site_stacks *stacks, struct walk *walk, uint32_t *frame)
-{
-	while (walk->at == walk->code.count)
-		if (!walk_on(stacks, walk))
-			return false;
-	*frame = walk->code.first + walk->at++;
-	return true;
-}
-
-static struct walk walk_from(const struct site_stacks *stacks, const struct start *start)
-{
-	struct walk walk = {.node = start->node};
-	uint32_t frame;
-
-	if (start->node == CALLSTACK_ROOT)
-		walk.code = stacks->codes.nowhere;
-	for (uint32_t i = 0; i < start->skip; i++)
-		walk_next(stacks, &walk, &frame);
-	return walk;
-}
-
-/* ---- looks ---- */
-
-/* Nearest to the root first, so that stacks that end alike begin with the same hash. */
-static uint32_t add_looks(uint32_t hash, const uint32_t *looks, uint32_t count)
-{
-	while (count > 0) {
-		uint64_t mixed = (hash ^ (uint64_t)looks[--count] << 32) * 0x9e3779b97f4a7c15ULL;
-
-		hash = (uint32_t)(mixed >> 32) ^ (uint32_t)(mixed >> 16);
-	}
-	return hash != 0 ? hash : HASH_OF_NONE;
-}
-
-static struct node_look *look_at(struct site_stacks *stacks, uint32_t node)
-{
-	struct node_look **chunk = &stacks->looks[node / TRACE_NODES_CHUNK_WORDS];
-
-	if (*chunk == NULL)
-		*chunk = calloc(TRACE_NODES_CHUNK_WORDS, sizeof(**chunk));
-	return *chunk == NULL ? NULL : *chunk + node % TRACE_NODES_CHUNK_WORDS;
-}
-
-/* The look of a node whose caller's is `outer`. */
-static int make_look(struct site_stacks *stacks, uint32_t node, const struct node_look *outer,
-		     struct node_look *look)
-{
-	uint32_t number = callstack_code(stacks->callstacks, node);
-	const struct code *code;
-
-	*look = *outer;
-	if (number == CALLSTACK_NO_CODE)
-		return 0;
-	if (code_frames_resolve(&stacks->codes, &stacks->callstacks->codes[number], number) != 0)
-		return -ENOMEM;
-	code = &stacks->codes.codes[number];
-	look->hash = add_looks(outer->hash, stacks->codes.looks + code->first, code->count);
-	look->frames += code->count;
-	return 0;
-}
-
-/* How the stack of a node looks; of its callers each is asked once. Returns 0 or -ENOMEM. */
-static int find_look(struct site_stacks *stacks, uint32_t node, struct node_look *look)
-{
-	struct node_look *path[CALLSTACK_DEPTH_MAX + 1];
-	uint32_t nodes[CALLSTACK_DEPTH_MAX + 1];
-	size_t count = 0;
-
-	*look = (struct node_look){.hash = HASH_OF_NONE};
-	for (; node != CALLSTACK_ROOT && count <= CALLSTACK_DEPTH_MAX; count++) {
-		path[count] = look_at(stacks, node);
-		if (path[count] == NULL)
-			return -ENOMEM;
-		if (path[count]->hash != 0) {
-			*look = *path[count];
-			break;
-		}
-		nodes[count] = node;
-		node = callstack_parent(stacks->callstacks, node);
-	}
-	while (count > 0) {
-		count--;
-		if (make_look(stacks, nodes[count], look, path[count]) != 0)
-			return -ENOMEM;
-		*look = *path[count];
-	}
-	return 0;
-}
-
-/* Whether the stack that is being added looks like another. */
-static bool stack_same(const void *context, uint32_t id)
-{
-	const struct site_stacks *stacks = context;
-	const uint32_t *looks = stacks->codes.looks;
-	struct walk a, b;
-	uint32_t x, y;
-
-	if (stacks->stacks[stacks->count].count != stacks->stacks[id].count)
-		return false;
-	a = walk_from(stacks, &stacks->starts[stacks->count]);
-	b = walk_from(stacks, &stacks->starts[id]);
-	for (;;) {
-		if (a.node == b.node && a.at == a.code.count && b.at == b.code.count)
-			return true;
-		if (!walk_next(stacks, &a, &x) || !walk_next(stacks, &b, &y))
-			return true; /* both at once, for they are as long */
-		if (looks[x] != looks[y])
-			return false;
-	}
-}
-
 /* ---- stacks ---- */
 
-static int reserve_one(struct site_stacks *stacks)
+static int reserve_met(struct site_stacks *stacks, size_t count)
 {
-	size_t count = stacks->count;
-	void *larger;
+	const struct profile_frame **larger;
 
-	if (count != 0 && (count & (count - 1)) != 0)
+	if (count <= stacks->met_room)
 		return 0;
-	larger = reallocarray(stacks->stacks, count == 0 ? 1 : count * 2, sizeof(*stacks->stacks));
+	larger = reallocarray(stacks->met, count * 2, sizeof(*larger));
 	if (larger == NULL)
 		return -ENOMEM;
-	stacks->stacks = larger;
-	larger = reallocarray(stacks->starts, count == 0 ? 1 : count * 2, sizeof(*stacks->starts));
-	if (larger == NULL)
-		return -ENOMEM;
-	stacks->starts = larger;
+	stacks->met = larger;
+	stacks->met_room = count * 2;
 	return 0;
 }
 
-/*
- * Where the stack of a node begins, how long it is, and its hash. The allocator's own frames are
- * left out, but never all.
- */
-static int begin(struct site_stacks *stacks, uint32_t node, struct start *start,
-		 struct node_look *look)
+/* Whether innermost frames, as long as another's, are the same: those that were just met. */
+static bool inner_same(const void *context, uint32_t id)
 {
-	struct walk walk = {.node = node};
-	struct node_look outer;
-	uint32_t frame;
-	int rc = find_look(stacks, node, look);
+	const struct site_stacks *stacks = context;
+	const struct inner *met = &stacks->inner[stacks->inner_count], *inner = &stacks->inner[id];
 
-	*start = (struct start){.node = node};
-	if (rc == 0 && look->frames == 0) {
-		start->node = CALLSTACK_ROOT;
-		rc = code_frames_nowhere(&stacks->codes);
-		look->frames = 1;
-		look->hash = 0;
-		return rc;
+	return met->count == inner->count && met->site_frame == inner->site_frame &&
+	       memcmp(stacks->met, inner->frames, inner->count * sizeof(*stacks->met)) == 0;
+}
+
+/* The number of the innermost frames that were just met, which are kept if they are new. */
+static int intern_inner(struct site_stacks *stacks, uint32_t count, uint32_t site_frame,
+			uint32_t *number)
+{
+	size_t next = stacks->inner_count;
+	uint64_t hash = count;
+	void *frames;
+
+	if ((next & (next - 1)) == 0) {
+		void *larger =
+		    reallocarray(stacks->inner, next == 0 ? 1 : next * 2, sizeof(*stacks->inner));
+
+		if (larger == NULL)
+			return -ENOMEM;
+		stacks->inner = larger;
 	}
-	if (rc != 0 || !stacks->codes.symbols)
-		return rc;
-	while (start->skip + 1 < look->frames && walk_next(stacks, &walk, &frame) &&
-	       frame_rules_known_role(stacks->codes.frames[frame]) == FRAME_ROLE_INTERNAL)
-		start->skip++;
-	if (start->skip == 0)
+	stacks->inner[next] = (struct inner){.count = count, .site_frame = site_frame};
+	for (size_t i = 0; i < count; i++)
+		hash = (hash ^ (uintptr_t)stacks->met[i]) * 0x9e3779b97f4a7c15ULL;
+	if (id_table_intern(&stacks->inner_index, (uint32_t)(hash >> 32), inner_same, stacks,
+			    (uint32_t)next, number) != 0)
+		return -ENOMEM;
+	if (*number != next)
 		return 0;
-	walk = walk_from(stacks, start);
-	rc = find_look(stacks, walk.node, &outer);
-	look->frames -= start->skip;
-	look->hash = add_looks(outer.hash, stacks->codes.looks + walk.code.first + walk.at,
-			       walk.code.count - walk.at);
-	return rc;
+	frames = cut(&stacks->pieces, count * sizeof(*stacks->met));
+	if (frames == NULL)
+		return -ENOMEM;
+	memcpy(frames, stacks->met, count * sizeof(*stacks->met));
+	stacks->inner[next].frames = frames;
+	stacks->inner_count++;
+	return 0;
 }
 
 /* Keeps the innermost frames of the stack that is being added: those up to its name, and some. */
-static int keep(struct site_stacks *stacks, struct profile_stack *stack)
+static int keep(struct site_stacks *stacks, struct stack *stack)
 {
-	const struct start *start = &stacks->starts[stacks->count];
-	struct walk walk = walk_from(stacks, start);
-	const struct profile_frame **frames;
-	size_t kept;
-	uint32_t frame;
+	const struct stack_start *start = &stack->start;
+	struct stack_walk walk = stack_walk_from(&stacks->looks, start);
+	uint32_t count, frame, number, met = 0, site_frame = start->count;
 
-	for (size_t i = 0; stacks->codes.symbols && walk_next(stacks, &walk, &frame); i++) {
-		if (frame_rules_known_role(stacks->codes.frames[frame]) != FRAME_ROLE_PROGRAM)
-			continue;
-		stack->site_frame = i;
-		break;
-	}
-	kept = stack->count - stack->site_frame > KEPT_BEYOND ? stack->site_frame + KEPT_BEYOND
-							      : stack->count;
-	frames = cut(&stacks->pieces, kept * sizeof(*frames));
-	if (frames == NULL)
+	if (reserve_met(stacks, start->count) != 0)
 		return -ENOMEM;
-	walk = walk_from(stacks, start);
-	for (size_t i = 0; i < kept && walk_next(stacks, &walk, &frame); i++)
-		frames[i] = stacks->codes.frames[frame];
-	stack->frames = frames;
-	stack->later = (uint32_t)(stack->count - kept);
+	if (!stacks->looks.codes.symbols)
+		site_frame = 0;
+	while (met < start->count && met < site_frame + KEPT_BEYOND &&
+	       stack_walk_next(&stacks->looks, &walk, &frame)) {
+		stacks->met[met] = stacks->looks.codes.frames[frame];
+		if (met < site_frame &&
+		    frame_rules_known_role(stacks->met[met]) == FRAME_ROLE_PROGRAM)
+			site_frame = met;
+		met++;
+	}
+	if (site_frame == start->count)
+		site_frame = 0;
+	count = start->count - site_frame > KEPT_BEYOND ? site_frame + KEPT_BEYOND : start->count;
+	if (intern_inner(stacks, count, site_frame, &number) != 0)
+		return -ENOMEM;
+	stack->inner = number & (UINT32_MAX >> 1);
 	return 0;
 }
 
-int site_stacks_add(struct site_stacks *stacks, uint32_t site, uint32_t *number)
-{
-	const struct callstack_table *callstacks = stacks->callstacks;
-	struct profile_stack *stack;
-	struct node_look look;
-	struct start *start;
+/* ---- a batch of them ---- */
 
-	if (code_frames_reserve(&stacks->codes, callstacks->code_count) != 0 ||
-	    reserve_one(stacks) != 0)
-		return -ENOMEM;
-	stack = &stacks->stacks[stacks->count];
-	start = &stacks->starts[stacks->count];
-	if (begin(stacks, callstacks->sites[site].node, start, &look) != 0)
-		return -ENOMEM;
-	*stack = (struct profile_stack){
-	    .count = look.frames, .of = stacks, .number = (uint32_t)stacks->count};
-	if (id_table_intern(&stacks->index, look.hash * 0x9e3779b97f4a7c15ULL >> 16, stack_same,
-			    stacks, (uint32_t)stacks->count, number) != 0)
-		return -ENOMEM;
-	if (*number != stacks->count)
-		return 0;
-	stack->truncated = callstacks->sites[site].cut;
-	if (keep(stacks, stack) != 0)
-		return -ENOMEM;
-	if (stack->count > stacks->longest)
-		stacks->longest = stack->count;
-	stacks->count++;
+/* A stack of those that are being added. */
+struct hashed {
+	uint32_t hash;
+	uint32_t at; /* its place among them */
+};
+
+/* By hash; what has the same stays in its order. `room` is as long, and gets the result. */
+static void sort_by_hash(struct hashed *from, struct hashed *room, size_t count)
+{
+	enum { BITS = 11, BUCKETS = 1 << BITS };
+
+	for (unsigned shift = 0; shift < 32; shift += BITS) {
+		size_t places[BUCKETS] = {0}, place = 0;
+		struct hashed *to = room;
+
+		for (size_t i = 0; i < count; i++)
+			places[(from[i].hash >> shift) % BUCKETS]++;
+		for (size_t i = 0; i < BUCKETS; i++) {
+			size_t bucket = places[i];
+
+			places[i] = place;
+			place += bucket;
+		}
+		for (size_t i = 0; i < count; i++)
+			to[places[(from[i].hash >> shift) % BUCKETS]++] = from[i];
+		room = from;
+		from = to;
+	}
+}
+
+/*
+ * For each of the stacks, which are sorted by hash, the place of the first that looks the same.
+ * Sorting is an order faster than looking up each in a table that no cache holds.
+ */
+static void find_alike(const struct stack_looks *looks, const struct stack *stacks,
+		       const struct hashed *sorted, size_t count, uint32_t *alike)
+{
+	for (size_t i = 0, run = 0; i < count; i++) {
+		uint32_t at = sorted[i].at;
+
+		if (sorted[i].hash != sorted[run].hash)
+			run = i;
+		alike[at] = at;
+		for (size_t j = run; j < i; j++) {
+			uint32_t other = sorted[j].at;
+
+			if (alike[other] == other &&
+			    stack_looks_same(looks, &stacks[at].start, &stacks[other].start)) {
+				alike[at] = other;
+				break;
+			}
+		}
+	}
+}
+
+/* Begins the stacks of the wanted sites, in `added`, and says their hashes. */
+static int begin_all(struct site_stacks *stacks, const uint32_t *numbers, size_t count,
+		     struct stack *added, struct hashed *hashed)
+{
+	const struct callstack_site *sites = stacks->looks.callstacks->sites;
+	uint32_t at = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (numbers[i] == SITE_STACKS_NONE)
+			continue;
+		if (stack_looks_begin(&stacks->looks, sites[i].node, &added[at].start,
+				      &hashed[at].hash) != 0)
+			return -ENOMEM;
+		added[at].cut = sites[i].cut;
+		hashed[at].at = at;
+		at++;
+	}
 	return 0;
+}
+
+/* Gives the stacks behind the last their numbers; of those that are alike the first one stays. */
+static int number_all(struct site_stacks *stacks, uint32_t *numbers, size_t count, uint32_t *alike)
+{
+	const struct stack *added = stacks->stacks + stacks->count;
+	uint32_t at = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct stack *stack = &stacks->stacks[stacks->count];
+
+		if (numbers[i] == SITE_STACKS_NONE)
+			continue;
+		if (alike[at] == at) {
+			*stack = added[at];
+			if (keep(stacks, stack) != 0)
+				return -ENOMEM;
+			if (stack->start.count > stacks->longest)
+				stacks->longest = stack->start.count;
+			alike[at] = (uint32_t)stacks->count++;
+		} else {
+			alike[at] = alike[alike[at]];
+		}
+		numbers[i] = alike[at++];
+	}
+	return 0;
+}
+
+int site_stacks_add(struct site_stacks *stacks, uint32_t *numbers, size_t count)
+{
+	struct stack *larger;
+	struct hashed *hashed;
+	size_t wanted = 0;
+	int rc;
+
+	for (size_t i = 0; i < count; i++)
+		wanted += numbers[i] != SITE_STACKS_NONE;
+	larger = reallocarray(stacks->stacks, stacks->count + wanted + 1, sizeof(*larger));
+	if (larger == NULL)
+		return -ENOMEM;
+	stacks->stacks = larger;
+	hashed = malloc((2 * wanted + 1) * sizeof(*hashed));
+	if (hashed == NULL ||
+	    code_frames_reserve(&stacks->looks.codes, stacks->looks.callstacks->code_count) != 0) {
+		free(hashed);
+		return -ENOMEM;
+	}
+	rc = begin_all(stacks, numbers, count, stacks->stacks + stacks->count, hashed);
+	if (rc == 0) {
+		uint32_t *alike = (uint32_t *)hashed;
+
+		sort_by_hash(hashed, hashed + wanted, wanted);
+		find_alike(&stacks->looks, stacks->stacks + stacks->count, hashed + wanted, wanted,
+			   alike);
+		rc = number_all(stacks, numbers, count, alike);
+	}
+	free(hashed);
+	return rc;
 }
 
 size_t site_stacks_count(const struct site_stacks *stacks)
@@ -400,23 +366,24 @@ size_t site_stacks_count(const struct site_stacks *stacks)
 	return stacks->count;
 }
 
-const struct profile_stack *site_stacks_get(const struct site_stacks *stacks, uint32_t number)
+void site_stacks_get(struct site_stacks *stacks, uint32_t number, struct profile_stack *stack)
 {
-	return &stacks->stacks[number];
-}
+	const struct stack *from = &stacks->stacks[number];
+	const struct inner *inner = &stacks->inner[from->inner];
 
-void site_stacks_drop(struct site_stacks *stacks, uint32_t count)
-{
-	void *smaller = realloc(stacks->stacks, (count + 1) * sizeof(*stacks->stacks));
-
-	if (smaller != NULL)
-		stacks->stacks = smaller;
+	*stack = (struct profile_stack){.frames = inner->frames,
+					.count = from->start.count,
+					.site_frame = inner->site_frame,
+					.truncated = from->cut,
+					.later = from->start.count - inner->count,
+					.number = number,
+					.of = stacks};
 }
 
 const struct profile_frame *const *site_stacks_whole(struct site_stacks *stacks, uint32_t number)
 {
 	struct whole *oldest = &stacks->whole[0];
-	struct walk walk;
+	struct stack_walk walk;
 	uint32_t frame;
 
 	for (size_t i = 0; i < PROFILE_WHOLE_STACKS; i++) {
@@ -431,8 +398,8 @@ const struct profile_frame *const *site_stacks_whole(struct site_stacks *stacks,
 	}
 	oldest->number = number;
 	oldest->asked = ++stacks->asked;
-	walk = walk_from(stacks, &stacks->starts[number]);
-	for (size_t i = 0; walk_next(stacks, &walk, &frame); i++)
-		oldest->frames[i] = stacks->codes.frames[frame];
+	walk = stack_walk_from(&stacks->looks, &stacks->stacks[number].start);
+	for (size_t i = 0; stack_walk_next(&stacks->looks, &walk, &frame); i++)
+		oldest->frames[i] = stacks->looks.codes.frames[frame];
 	return oldest->frames;
 }

@@ -26,27 +26,23 @@ struct site_stacks *site_stacks_new(struct trace_reader *reader,
 void site_stacks_free(struct site_stacks *stacks);
 
 /*
- * The stack of a site. *number is its number among the different ones, from 0 in order of first
- * mention. Returns 0 or -ENOMEM.
+ * The stacks of the sites 0 .. count - 1 but of those for which numbers[site] is SITE_STACKS_NONE;
+ * the others' numbers are written there: those of the different stacks, in order of first mention,
+ * from where the last call ended. Stacks of two calls never have one number. Returns 0 or -ENOMEM.
  */
-int site_stacks_add(struct site_stacks *stacks, uint32_t site, uint32_t *number);
+#define SITE_STACKS_NONE UINT32_MAX
+int site_stacks_add(struct site_stacks *stacks, uint32_t *numbers, size_t count);
 
 size_t site_stacks_count(const struct site_stacks *stacks);
 
-/* A view until the next site_stacks_add() or site_stacks_drop(). */
-const struct profile_stack *site_stacks_get(const struct site_stacks *stacks, uint32_t number);
+/* Makes *stack, which is good until site_stacks_free(). */
+void site_stacks_get(struct site_stacks *stacks, uint32_t number, struct profile_stack *stack);
 
 /*
  * Must be called after the last add: frees what only adding needs, and makes ready for
  * site_stacks_whole(). Returns 0 or -ENOMEM.
  */
 int site_stacks_finish(struct site_stacks *stacks);
-
-/*
- * After that: forgets the stacks from `count` on for site_stacks_get(). Copies that were made of
- * them stay good.
- */
-void site_stacks_drop(struct site_stacks *stacks, uint32_t count);
 
 /* All frames of a stack; see profile_stack_frames(). */
 const struct profile_frame *const *site_stacks_whole(struct site_stacks *stacks, uint32_t number);

@@ -82,7 +82,7 @@ static void write_stack(struct out *out, const struct writer_options *options,
 			out_char(out, ',');
 		write_frame(out, options, frames[i]);
 	}
-	out_printf(out, "],\"site_frame\":%zu,\"truncated\":%s", stack->site_frame,
+	out_printf(out, "],\"site_frame\":%u,\"truncated\":%s", stack->site_frame,
 		   stack->truncated ? "true" : "false");
 }
 
