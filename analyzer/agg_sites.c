@@ -79,10 +79,15 @@ static int reserve_origins(struct agg_sites *agg, size_t number)
 	return 0;
 }
 
+static inline uint32_t live_blocks(const struct agg_origin *origin)
+{
+	return (uint32_t)(origin->counts[0] - origin->counts[1]);
+}
+
 static inline void catch_up(struct agg_origin *origin, uint64_t stamp)
 {
 	if (origin->stamp != stamp) {
-		origin->peak_blocks = origin->live_blocks;
+		origin->peak_blocks = live_blocks(origin);
 		origin->stamp = stamp;
 	}
 }
@@ -103,15 +108,16 @@ static void fold(struct agg_sites *agg, struct agg_origin *origin)
 {
 	struct agg_site *site = &agg->sites[origin->site];
 	struct agg_site_more *more = &agg->more[origin->site];
+	uint32_t live = live_blocks(origin);
 
 	catch_up(origin, agg->stamp);
 	renew_peak(site, agg->stamp);
 	site->peak_bytes += origin->peak_blocks * origin->bytes;
 	site->peak_blocks += origin->peak_blocks;
-	site->live_bytes += origin->live_blocks * origin->bytes;
-	site->live_blocks += origin->live_blocks;
-	site->allocations += origin->allocations;
-	site->bytes += origin->allocations * origin->bytes;
+	site->live_bytes += live * origin->bytes;
+	site->live_blocks += live;
+	site->allocations += origin->counts[0];
+	site->bytes += origin->counts[0] * origin->bytes;
 	if (origin->last_tick > site->last_tick)
 		site->last_tick = origin->last_tick;
 	if (more->first_tick == 0 || origin->first_tick < more->first_tick)
@@ -128,7 +134,7 @@ static int take_origins(struct agg_sites *agg, const struct replay_batch *batch)
 		if (reserve_origins(agg, from->number) != 0)
 			return -ENOMEM;
 		origin = &agg->origins[from->number];
-		if (origin->allocations != 0) {
+		if (origin->counts[0] != 0) {
 			if (make_sites(agg) != 0)
 				return -ENOMEM;
 			fold(agg, origin);
@@ -172,32 +178,34 @@ static void take_changes(struct agg_sites *agg, const struct replay_batch *batch
 	const struct replay_change *change = batch->changes, *end = change + batch->count;
 	struct agg_origin *origins = agg->origins;
 	uint64_t live = agg->live_bytes, low = live, high = live;
-	uint64_t blocks = agg->live_blocks;
+	uint64_t stamp = agg->stamp, frees = 0;
 
 	for (; change < end; change++) {
 		struct agg_origin *origin = &origins[change->origin];
 		uint32_t flags = change->flags;
-		uint64_t freed = flags & REPLAY_FREE, sign = -freed; /* all bits, to negate with */
+		uint64_t freed = flags & REPLAY_FREE;
 		uint64_t last_tick = origin->last_tick;
 
-		catch_up(origin, agg->stamp);
-		origin->live_blocks += (uint32_t)(1 - 2 * freed);
-		origin->allocations += 1 - freed;
+		catch_up(origin, stamp);
+		origin->counts[freed]++;
 		origin->last_tick = freed != 0 ? last_tick : change->tick;
-		blocks += 1 - 2 * freed;
-		live += (origin->bytes ^ sign) - sign;
+		frees += freed;
+		live += (origin->bytes ^ -freed) + freed;
 		low = live < low ? live : low;
 		if (live > high) {
 			high = live;
 			rise(agg, range, live, change->tick);
+			stamp = agg->stamp;
 		}
-		if (flags & ~(uint32_t)REPLAY_FREE)
+		if (__builtin_expect((flags & ~(uint32_t)REPLAY_FREE) != 0, 0))
 			count_flags(agg, change);
 	}
 	range->low = low;
 	agg->live_bytes = live;
-	agg->live_blocks = blocks;
+	agg->live_blocks += batch->count - 2 * frees;
 }
+
+_Static_assert(REPLAY_FREE == 1, "tells which count it is");
 
 int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, size_t site_count,
 		      struct agg_range *range)
@@ -222,8 +230,8 @@ void agg_sites_live(const struct agg_sites *agg, uint64_t *live_bytes, size_t st
 	for (size_t i = 0; i < agg->origin_count; i++) {
 		const struct agg_origin *origin = &agg->origins[i];
 
-		if (origin->live_blocks != 0)
-			live_bytes[origin->site * stride] += origin->live_blocks * origin->bytes;
+		if (live_blocks(origin) != 0)
+			live_bytes[origin->site * stride] += live_blocks(origin) * origin->bytes;
 	}
 }
 
@@ -232,7 +240,7 @@ int agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 	if (make_sites(agg) != 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < agg->origin_count; i++)
-		if (agg->origins[i].allocations != 0)
+		if (agg->origins[i].counts[0] != 0)
 			fold(agg, &agg->origins[i]);
 	free(agg->origins);
 	agg->origins = NULL;

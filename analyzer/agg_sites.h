@@ -17,13 +17,15 @@ struct agg_origin {
 	/* What each change needs comes first. */
 	uint64_t bytes; /* of each block */
 	uint64_t stamp;
-	uint64_t allocations;
+	uint64_t counts[2]; /* allocations and releases */
 	uint64_t last_tick; /* of an allocation; shifted */
-	uint32_t live_blocks, peak_blocks;
+	uint32_t peak_blocks;
+	uint32_t site;
 	uint64_t first_tick; /* plus 1 */
 	uint64_t temporary;
-	uint32_t site;
 };
+
+_Static_assert(sizeof(struct agg_origin) == 64, "one to a cache line");
 
 struct agg_site {
 	uint64_t live_bytes; /* this and live_blocks: by agg_sites_finish() */
