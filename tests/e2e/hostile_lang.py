@@ -146,7 +146,7 @@ def work(n):
 threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
 for t in threads: t.start()
 for t in threads: t.join()
-for i in range(1234): libc.free(libc.malloc(777))
+for i in range(1234): libc.free(libc.malloc(77777))
 child = subprocess.run([sys.executable, '-c', 'print(6 * 7)'], capture_output=True)
 pool = multiprocessing.get_context('fork').Pool(2)
 print(sums, len(zlib.compress(bytes(1 << 20))), child.stdout, child.stderr, pool.map(abs, [-1, -2]))
@@ -259,7 +259,7 @@ def python(bench):
     """Threads, a child that is executed, two that are forked; the program's own 1,234 calls."""
     reports = unchanged(bench, ["/usr/bin/python3", make(bench, "work.py", PYTHON)], 3, traces=4)
     equal("calls through ctypes", sum(s["allocations"] for s in reports[0]["sites"]
-                                      if s["bytes"] == 777 * s["allocations"]), 1234)
+                                      if s["bytes"] == 77777 * s["allocations"]), 1234)
 
 
 CASES = {
