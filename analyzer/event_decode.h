@@ -6,8 +6,8 @@
  * merging compares: ticks shifted by the header's `tick_shift`, then releases before acquisitions.
  * A segment with a greater shift tells earlier times than were, never later ones.
  *
- * Columns are decoded a chunk at a time, each in a loop of its own: the branches of one loop are
- * then alike and the chunk stays in the first-level cache.
+ * Segments are decoded a chunk at a time, which stays in the first-level cache. What is like most
+ * records is decoded in the loop of event_usual.c, anything else here.
  */
 #ifndef EVENT_DECODE_H
 #define EVENT_DECODE_H
@@ -34,10 +34,10 @@ struct event {
 	uint64_t address; /* FAILED, SAMPLE: 0 */
 	uint64_t bytes;	  /* SAMPLE: the value */
 	uint32_t stack;
-	uint8_t kind; /* enum trace_event_kind */
-	uint8_t op;   /* enum event_op */
-	uint8_t aux;  /* FAILED: the kind that failed */
-	uint8_t has;  /* of a segment's: the shape's */
+	uint8_t kind;	/* enum trace_event_kind */
+	uint8_t op;	/* enum event_op */
+	uint8_t aux;	/* FAILED: the kind that failed */
+	uint8_t family; /* enum trace_family: of the kind */
 };
 
 /* Tables by kind number, from TRACE_EVENT_KINDS. */

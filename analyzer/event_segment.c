@@ -78,6 +78,7 @@ static int unpack(struct event_decoder *decoder, struct event_buffers *buffers,
 				packed_bytes - stored_bytes) != compressed_bytes)
 		return -EINVAL;
 	memset(buffers->columns + compressed_bytes, 0, EVENT_COLUMN_PADDING);
+	memset(buffers->payload + sizeof(*head) + packed_bytes, 0, EVENT_COLUMN_PADDING);
 	for (size_t i = 0; i < TRACE_COLUMNS; i++) {
 		const uint8_t **from = stored >> i & 1 ? &plain : &compressed;
 
@@ -133,8 +134,8 @@ static bool join_group(struct event_decoder *decoder, const struct trace_events 
 	if (head->flags & TRACE_EVENTS_CONTINUES)
 		return sound && decoder->to == head->from &&
 		       decoder->address_count < TRACE_GROUP_ADDRESSES;
-	decoder->expected = 0;
-	decoder->released = 0;
+	decoder->bases[0] = 0;
+	decoder->bases[1] = 0;
 	decoder->stack = 0;
 	decoder->shape_count = 0;
 	decoder->address_count = 0;

@@ -21,10 +21,13 @@ struct event_shape {
 	/* as in struct event */
 	uint32_t stack;
 	uint8_t kind;
-	uint8_t op;
+	uint8_t op; /* or with EVENT_SHAPE_RARE */
 	uint8_t aux;
-	uint8_t has; /* enum in event_decode.c */
+	uint8_t family;
 };
+
+/* With the op of a shape: its records are neither one acquisition nor one release. */
+#define EVENT_SHAPE_RARE 0x80
 
 /* One EVENTS segment while it is decoded. All zero before the first segment of a stream. */
 struct event_decoder {
@@ -38,8 +41,7 @@ struct event_decoder {
 	bool runs;	   /* TRACE_EVENTS_RUNS */
 	bool sound;	   /* all of the group so far: a segment can continue it */
 	uint64_t to;	   /* ring position where such a one begins */
-	uint64_t expected; /* the next address of FRESH */
-	uint64_t released; /* the last address of RELEASED */
+	uint64_t bases[2]; /* what the next address of FRESH and of RELEASED is compared with */
 	uint64_t floor;	   /* merge ticks of the last event: the stream never goes back */
 	uint32_t stack;	   /* of the last definition */
 	uint32_t shape_count, shape_room;
@@ -80,7 +82,13 @@ struct event_buffers {
  */
 int event_segment_begin(struct event_decoder *decoder, struct event_buffers *buffers, size_t bytes,
 			unsigned merge_shift);
-#define EVENT_COLUMN_PADDING 16
+
+/*
+ * How far past the end of a column may be read: by each record of a chunk, of which it is asked but
+ * at its end whether a column had ended before, and by the last of them (varint.h).
+ */
+#define EVENT_USUAL_BYTES    3 /* of one column, by one record */
+#define EVENT_COLUMN_PADDING (EVENT_USUAL_BYTES * EVENT_DECODE_RECORDS + 16)
 
 /* Makes room for a payload of `bytes` and its padding. Returns 0 or -ENOMEM. */
 int event_buffers_reserve(struct event_buffers *buffers, size_t bytes);

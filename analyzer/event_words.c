@@ -32,14 +32,16 @@ static size_t decode_two(const struct event_words *words, const uint64_t *word, 
 					       .address = word[4],
 					       .bytes = map ? word[6] : 0,
 					       .kind = kind,
-					       .op = map ? EVENT_UNMAP : EVENT_RELEASE};
+					       .op = map ? EVENT_UNMAP : EVENT_RELEASE,
+					       .family = event_family[kind]};
 	events[out++] = (struct event){.order = tick >> words->merge_shift << 1 | 1,
 				       .address = word[1],
 				       .bytes = word[2],
 				       .stack = (uint32_t)word[3],
 				       .kind = kind,
 				       .op = map ? EVENT_MAP : EVENT_ACQUIRE,
-				       .aux = (uint8_t)(word[3] >> 32)};
+				       .aux = (uint8_t)(word[3] >> 32),
+				       .family = event_family[kind]};
 	return out;
 }
 
@@ -48,8 +50,10 @@ static void decode_one(const struct event_words *words, const uint64_t *word, ui
 {
 	uint8_t kind = word[0] & 0xff;
 
-	*event = (struct event){
-	    .order = tick >> words->merge_shift << 1, .address = word[1], .kind = kind};
+	*event = (struct event){.order = tick >> words->merge_shift << 1,
+				.address = word[1],
+				.kind = kind,
+				.family = event_family[kind]};
 	switch (event_class[kind]) {
 	case TRACE_CLASS_ACQUIRE:
 	case TRACE_CLASS_MAP:

@@ -113,12 +113,12 @@ static inline uint64_t replay_what(const struct event *event)
 	return what;
 }
 
-/* The family of what a block came by. */
+/* The family of what a block came by; enum trace_family. */
 static inline uint8_t replay_family(const struct origin *origin)
 {
 	const unsigned char *what = (const unsigned char *)&origin->what;
 
-	return event_family[what[offsetof(struct event, kind) - offsetof(struct event, stack)]];
+	return what[offsetof(struct event, family) - offsetof(struct event, stack)];
 }
 
 #endif

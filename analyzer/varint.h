@@ -8,6 +8,7 @@
 #define VARINT_H
 
 #include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -32,23 +33,32 @@ static uint64_t varint_long(const uint8_t **at, const uint8_t *end)
 	return 0;
 }
 
+/* One that is of eight bytes at most; returns false, with nothing taken, if it is longer. */
+static inline __attribute__((always_inline)) bool varint_upto_eight(const uint8_t **at,
+								    uint64_t *value)
+{
+	uint64_t word, stop;
+
+	memcpy(&word, *at, sizeof(word));
+	word = le64toh(word);
+	stop = ~word & 0x8080808080808080ULL;
+	if (__builtin_expect(stop == 0, 0))
+		return false;
+	*at += (__builtin_ctzll(stop) >> 3) + 1;
+	word &= (stop ^ (stop - 1)) & 0x7f7f7f7f7f7f7f7fULL;
+	word = (word & 0x007f007f007f007fULL) | (word & 0x7f007f007f007f00ULL) >> 1;
+	word = (word & 0x00003fff00003fffULL) | (word & 0x3fff00003fff0000ULL) >> 2;
+	*value = (word & 0x000000000fffffffULL) | (word & 0x0fffffff00000000ULL) >> 4;
+	return true;
+}
+
 /* Three bytes or more. */
 static inline __attribute__((always_inline)) uint64_t varint_wide(const uint8_t **at,
 								  const uint8_t *end)
 {
-	const uint8_t *p = *at;
-	uint64_t word, stop;
+	uint64_t value;
 
-	memcpy(&word, p, sizeof(word));
-	word = le64toh(word);
-	stop = ~word & 0x8080808080808080ULL;
-	if (__builtin_expect(stop == 0, 0))
-		return varint_long(at, end);
-	*at = p + (__builtin_ctzll(stop) >> 3) + 1;
-	word &= (stop ^ (stop - 1)) & 0x7f7f7f7f7f7f7f7fULL;
-	word = (word & 0x007f007f007f007fULL) | (word & 0x7f007f007f007f00ULL) >> 1;
-	word = (word & 0x00003fff00003fffULL) | (word & 0x3fff00003fff0000ULL) >> 2;
-	return (word & 0x000000000fffffffULL) | (word & 0x0fffffff00000000ULL) >> 4;
+	return varint_upto_eight(at, &value) ? value : varint_long(at, end);
 }
 
 /*
