@@ -39,6 +39,7 @@ uint64_t replay_last_take(struct replay_last *last, uint32_t thread)
 		at = &last->next[*at - 1];
 	*at = last->next[thread];
 	last->addresses[thread] = 0;
+	last->count--;
 	return address;
 }
 
@@ -51,6 +52,7 @@ void replay_last_put(struct replay_last *last, uint32_t thread, uint64_t address
 	last->addresses[thread] = address;
 	last->next[thread] = *head;
 	*head = thread + 1;
+	last->count++;
 }
 
 void replay_last_forget(struct replay_last *last, uint64_t address)

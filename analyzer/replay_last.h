@@ -18,6 +18,7 @@ struct replay_last {
 	uint32_t *next;	     /* by thread: another of the same hash + 1; 0: none */
 	uint32_t *heads;     /* by hash: a thread + 1; 0: none */
 	unsigned shift;	     /* of hashes */
+	size_t count;	     /* of the addresses that are in here */
 };
 
 /* For threads with numbers up to `threads`. Returns 0 or -ENOMEM; replay_last_fini() frees. */

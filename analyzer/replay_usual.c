@@ -32,10 +32,11 @@ static ALWAYS_INLINE struct view view_of(const struct replay_blocks *blocks)
  * An acquisition (`frees` is 0) or a release (1), if it is one like most. Where the caller cannot
  * say which as a constant it is by chance, and a branch that is guessed wrong costs as much as all
  * that is done here: so both do the same, with other figures. `*last` is of the thread, `other` of
- * the other one in hand. Returns false, with nothing done, if the event is not like most.
+ * the other one in hand; `alone`: no other thread has one. Returns false, with nothing done, if the
+ * event is not like most.
  */
 static ALWAYS_INLINE bool apply_one(const struct view *view, const struct event *event,
-				    uint32_t frees, uint64_t *last, uint64_t other,
+				    uint32_t frees, uint64_t *last, uint64_t other, bool alone,
 				    struct replay_change *to)
 {
 	uint32_t release = -frees, acquire = ~release; /* all bits of it, if it is one */
@@ -46,7 +47,9 @@ static ALWAYS_INLINE bool apply_one(const struct view *view, const struct event 
 	uint32_t number, full, there, temporary, *entry;
 	struct origin *origin;
 
-	if (__builtin_expect(slot->key_1 != key + 1 || address == other || address == 0, 0))
+	if (__builtin_expect(slot->key_1 != key + 1 || address == 0, 0))
+		return false;
+	if (!alone && __builtin_expect(address == other, 0))
 		return false;
 	entry = view->pool + (size_t)slot->unit * LIVE_UNIT_ENTRIES +
 		(granule % LIVE_REGION_GRANULES >> slot->shift);
@@ -55,14 +58,18 @@ static ALWAYS_INLINE bool apply_one(const struct view *view, const struct event 
 	if (frees != 1) {
 		uint32_t known = view->index[origin_table_home_of(bytes, what, view->index_shift)];
 
-		if (__builtin_expect(
+		if (!alone &&
+		    __builtin_expect(
 			view->heads[replay_last_hash_of(address, view->heads_shift)] != 0, 0))
 			return false;
 		number = (known & acquire) | (number & release);
 	}
 	origin = &view->origins[number];
 	full = number << 1 | (granule & 1);
-	if (__builtin_expect(there != (full & release) || number == 0, 0))
+	if (__builtin_expect(there != (full & release), 0))
+		return false;
+	/* Number 0 has what no event has: where it can be one looked for, it differs below. */
+	if (frees != 0 && __builtin_expect(number == 0, 0))
 		return false;
 	if (frees != 1) {
 		uint64_t differs = (origin->bytes ^ bytes) | (origin->what ^ what);
@@ -70,7 +77,7 @@ static ALWAYS_INLINE bool apply_one(const struct view *view, const struct event 
 		if (__builtin_expect((differs & (uint64_t)(int64_t)(int32_t)acquire) != 0, 0))
 			return false;
 	}
-	if (__builtin_expect(replay_family(origin) != event_family[event->kind], 0))
+	if (frees != 0 && __builtin_expect(replay_family(origin) != event->family, 0))
 		return false;
 	temporary = before == address;
 	*last = (address & (uint64_t)(int64_t)(int32_t)acquire) |
@@ -100,6 +107,37 @@ static int make_room(struct replay_blocks *blocks)
 }
 
 /*
+ * Applies what is like most, up to `end` or, if there is a limit, up to what is later. `alone` as
+ * with apply_one(). Returns the first event that was not applied; *usual is false if it is not like
+ * most.
+ */
+static ALWAYS_INLINE const struct event *apply_usual(const struct view *view,
+						     const struct event *event,
+						     const struct event *end, uint64_t limit,
+						     bool limited, bool alone, uint64_t *last,
+						     struct replay_change **changes, bool *usual)
+{
+	struct replay_change *to = *changes;
+	uint64_t acquired = *last;
+
+	*usual = true;
+	while (event < end && (!limited || event->order <= limit)) {
+		if (event->op == EVENT_ACQUIRE)
+			*usual = apply_one(view, event, 0, &acquired, 0, alone, to);
+		else
+			*usual = event->op == EVENT_RELEASE &&
+				 apply_one(view, event, 1, &acquired, 0, alone, to);
+		if (__builtin_expect(!*usual, 0))
+			break;
+		event++;
+		to++;
+	}
+	*changes = to;
+	*last = acquired;
+	return event;
+}
+
+/*
  * Applies what is like most and not later than the limit, for which there is room, and then one
  * event more. While releases wait for their tick to end none is like most.
  */
@@ -115,15 +153,10 @@ static int apply(struct replay_blocks *blocks, struct replay_span *span, uint64_
 
 	if ((size_t)(end - event) > room(blocks, to))
 		end = event + room(blocks, to);
-	while (usual && event < end && event->order <= limit) {
-		if (event->op == EVENT_ACQUIRE)
-			usual = apply_one(&view, event, 0, &last, 0, to);
-		else
-			usual =
-			    event->op == EVENT_RELEASE && apply_one(&view, event, 1, &last, 0, to);
-		event += usual;
-		to += usual;
-	}
+	if (usual && blocks->last.count == 0 && (end[-1].order | 1) <= limit)
+		event = apply_usual(&view, event, end, 0, false, true, &last, &to, &usual);
+	else if (usual)
+		event = apply_usual(&view, event, end, limit, true, false, &last, &to, &usual);
 	hand->last[0] = last;
 	if (!usual)
 		rc = replay_blocks_any(blocks, event++, hand, 0, &to);
@@ -173,9 +206,9 @@ static int apply_two(struct replay_blocks *blocks, struct replay_span spans[2], 
 		if (event->order >= limit)
 			break;
 		from = next;
-		usual =
-		    event->op <= EVENT_RELEASE && event->order >> 1 != early &&
-		    apply_one(&view, event, event->op, &hand->last[next], hand->last[!next], to);
+		usual = event->op <= EVENT_RELEASE && event->order >> 1 != early &&
+			apply_one(&view, event, event->op, &hand->last[next], hand->last[!next],
+				  false, to);
 		if (__builtin_expect(!usual, 0))
 			break;
 		a += 1 - next;
