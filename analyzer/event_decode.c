@@ -105,7 +105,7 @@ static bool next_time(struct event_decoder *decoder)
 }
 
 /* A byte of a column. */
-static uint8_t next_byte(struct event_decoder *decoder, size_t column)
+static inline uint8_t next_byte(struct event_decoder *decoder, size_t column)
 {
 	const uint8_t **at = &decoder->at[column];
 
@@ -116,7 +116,8 @@ static uint8_t next_byte(struct event_decoder *decoder, size_t column)
 }
 
 /* The next short of a column whose low bytes stand in another. */
-static uint64_t next_short(struct event_decoder *decoder, size_t column, size_t low)
+static inline __attribute__((always_inline)) uint64_t next_short(struct event_decoder *decoder,
+								 size_t column, size_t low)
 {
 	uint8_t byte = next_byte(decoder, column);
 

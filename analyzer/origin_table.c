@@ -1,6 +1,8 @@
 /*
  * Linear probing, at most half full. While it is small it just grows, and none is forgotten: the
- * denser it is, the more of it stays in the cache.
+ * denser it is, the more of it stays in the cache. What is found changes places with what is in its
+ * home: so those often asked for are at home mostly, where callers look first. The other one is
+ * farther from its own then, but no place between is free.
  */
 #include "origin_table.h"
 
@@ -11,9 +13,9 @@
 #define SIZE_MIN   131072 /* from which on it is asked who has live blocks */
 #define NUMBER_MAX (UINT32_MAX >> 1)
 
-uint32_t origin_table_find(const struct origin_table *table, uint64_t bytes, uint64_t what)
+uint32_t origin_table_find(struct origin_table *table, uint64_t bytes, uint64_t what)
 {
-	size_t at = origin_table_home_of(bytes, what, table->shift);
+	size_t home = origin_table_home_of(bytes, what, table->shift), at = home;
 	uint32_t number;
 
 	for (; (number = table->index[at]) != 0; at = (at + 1) & (table->size - 1)) {
@@ -21,6 +23,10 @@ uint32_t origin_table_find(const struct origin_table *table, uint64_t bytes, uin
 
 		if (known->bytes == bytes && known->what == what)
 			break;
+	}
+	if (number != 0) {
+		table->index[at] = table->index[home];
+		table->index[home] = number;
 	}
 	return number;
 }

@@ -53,7 +53,7 @@ static inline size_t origin_table_home_of(uint64_t bytes, uint64_t what, unsigne
 	return (what + (bytes << 20 | bytes >> 44)) * UINT64_C(0x9e3779b97f4a7c15) >> shift;
 }
 
-/* The number of an origin; 0 when it is not there. */
-uint32_t origin_table_find(const struct origin_table *table, uint64_t bytes, uint64_t what);
+/* The number of an origin, which is at home then; 0 when it is not there. */
+uint32_t origin_table_find(struct origin_table *table, uint64_t bytes, uint64_t what);
 
 #endif

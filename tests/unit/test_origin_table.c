@@ -24,7 +24,7 @@ static struct origin nth_origin(uint32_t n)
 			       .site = n};
 }
 
-static uint32_t find(const struct origin_table *table, const struct origin *origin)
+static uint32_t find(struct origin_table *table, const struct origin *origin)
 {
 	return origin_table_find(table, origin->bytes, origin->what);
 }
@@ -84,6 +84,33 @@ START_TEST(test_dead_ones_go)
 }
 END_TEST
 
+/* Of origins with the same home that is there which was asked for last; all can be found. */
+START_TEST(test_asked_ones_are_at_home)
+{
+	struct origin_table table;
+	uint32_t numbers[1000];
+	size_t moved = 0;
+
+	ck_assert_int_eq(origin_table_init(&table), 0);
+	for (uint32_t n = 0; n < 1000; n++) {
+		struct origin origin = nth_origin(n % 3 + n * 997);
+
+		numbers[n] = origin_table_add(&table, &origin);
+	}
+	for (uint32_t i = 0; i < 100000; i++) {
+		uint32_t n = (uint32_t)rand() % 1000;
+		struct origin origin = nth_origin(n % 3 + n * 997);
+		size_t home = origin_table_home_of(origin.bytes, origin.what, table.shift);
+
+		moved += table.index[home] != numbers[n];
+		ALWAYS(find(&table, &origin) == numbers[n], n);
+		ALWAYS(table.index[home] == numbers[n], n);
+	}
+	ck_assert_uint_gt(moved, 1000);
+	origin_table_fini(&table);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("origin_table");
@@ -92,6 +119,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, test_live_ones_stay);
 	tcase_add_test(tcase, test_dead_ones_go);
+	tcase_add_test(tcase, test_asked_ones_are_at_home);
 	suite_add_tcase(suite, tcase);
 	return support_run(suite);
 }
