@@ -146,7 +146,7 @@ static uint64_t fresh_address(struct event_decoder *decoder, const struct event 
 }
 
 /* The next address, of `event`, whose size is known. */
-static uint64_t next_address(struct event_decoder *decoder, const struct event *event)
+static inline uint64_t next_address(struct event_decoder *decoder, const struct event *event)
 {
 	uint64_t ago = next_short(decoder, TRACE_COLUMN_ADDRESS, TRACE_COLUMN_ADDRESS_LOW);
 	uint64_t address = 0;

@@ -32,28 +32,24 @@ static ALWAYS_INLINE unsigned two_bytes(const uint8_t *at, uint64_t *value)
 }
 
 /*
- * What column FRESH or RELEASED has of the next address: a difference. Returns false, with nothing
- * taken, when it is too long.
+ * What column FRESH or RELEASED has of the next address where that is more than a byte. Returns
+ * false, with nothing taken, when it is too long.
  */
-static ALWAYS_INLINE bool difference_of(const struct event_decoder *decoder, size_t column,
-					const uint8_t **at, uint64_t *difference)
+static ALWAYS_INLINE bool long_difference(struct event_decoder *decoder, size_t column,
+					  uint64_t *difference)
 {
-	const uint8_t *p = *at;
-	uint64_t code = *p;
-	unsigned length;
+	const uint8_t *at = decoder->at[column];
+	uint64_t code;
+	unsigned length = two_bytes(at, &code);
 
-	*at = p + 1;
-	*difference = unzigzag(code >> 1) << 4;
-	if (__builtin_expect((code & 0x81) == 0, 1))
-		return true;
-	length = two_bytes(p, &code);
-	*at = p + length;
 	/* A longer one is more than a record may read past the end. */
-	if (length == 0 && (p >= decoder->end[column] || !varint_upto_eight(at, &code)))
+	if (length == 0 && (at >= decoder->end[column] || !varint_upto_eight(&at, &code)))
 		return false;
+	at += length;
 	*difference = unzigzag(code >> 1) << 4;
 	if (code & 1)
-		*difference |= *(*at)++ & 15;
+		*difference |= *at++ & 15;
+	decoder->at[column] = at;
 	return true;
 }
 
@@ -67,17 +63,22 @@ static ALWAYS_INLINE bool fresh_address(struct event_decoder *decoder, size_t re
 	size_t column =
 	    TRACE_COLUMN_FRESH + released * (TRACE_COLUMN_RELEASED - TRACE_COLUMN_FRESH);
 	const uint8_t *at = decoder->at[column];
-	uint64_t difference, fresh;
+	uint64_t code = *at, difference;
 
-	if (!difference_of(decoder, column, &at, &difference))
+	if (__builtin_expect((code & 0x81) == 0, 1)) {
+		/* As below: the sign is bit 1, what it tells the sign of begins above. */
+		difference = (code << 2 ^ -(code & 2)) & ~(uint64_t)15;
+		decoder->at[column] = at + 1;
+	} else if (!long_difference(decoder, column, &difference)) {
 		return false;
-	fresh = decoder->bases[released] + difference;
-	if (__builtin_expect(fresh == 0, 0))
+	}
+	*address = decoder->bases[released] + difference;
+	if (__builtin_expect(*address == 0, 0)) {
+		decoder->at[column] = at;
 		return false;
-	decoder->at[column] = at;
+	}
 	decoder->bases[released] =
-	    fresh + ((event_chunk_end(fresh, bytes) - fresh) & (released - 1));
-	*address = fresh;
+	    *address + ((event_chunk_end(*address, bytes) - *address) & (released - 1));
 	return true;
 }
 
