@@ -190,26 +190,26 @@ static uint64_t next_release(struct event_decoder *decoder, const struct event *
 }
 
 /*
- * The rest of a record of two halves, of which `*event` has all but addresses. Returns how many
+ * The rest of a record of two halves, of which events[1] has all but its address. Returns how many
  * events it is: realloc(NULL, n) releases nothing.
  */
-static size_t decode_two(struct event_decoder *decoder, uint64_t since, struct event *event)
+static size_t decode_two(struct event_decoder *decoder, uint64_t since, struct event *events)
 {
-	bool map = event->op == EVENT_MAP;
-	struct event old = {
-	    .kind = event->kind, .op = map ? EVENT_UNMAP : EVENT_RELEASE, .family = event->family};
+	struct event *old = &events[0], *fresh = &events[1];
+	bool map = fresh->op == EVENT_MAP;
 
-	old.address = next_address(decoder, &old);
-	event->address = next_address(decoder, event);
-	old.order = next_release(decoder, event, since) << 1;
+	*old = (struct event){
+	    .kind = fresh->kind, .op = map ? EVENT_UNMAP : EVENT_RELEASE, .family = fresh->family};
+	old->address = next_address(decoder, old);
+	fresh->address = next_address(decoder, fresh);
+	old->order = next_release(decoder, fresh, since) << 1;
 	if (map)
-		old.bytes =
+		old->bytes =
 		    varint(&decoder->at[TRACE_COLUMN_EXTRA], decoder->end[TRACE_COLUMN_EXTRA]);
-	if (old.address == 0)
-		return 1;
-	event[1] = event[0];
-	event[0] = old;
-	return 2;
+	if (old->address != 0)
+		return 2;
+	*old = *fresh;
+	return 1;
 }
 
 /* The shape of the next record; NULL when there is none. */
@@ -226,28 +226,30 @@ static struct event_shape *next_shape(struct event_decoder *decoder)
  * A record of any sort, whose time is known, after an event at tick `floor`. Returns how many
  * events it is; 0 when its shape is none.
  */
-static size_t decode_any(struct event_decoder *decoder, struct event *event, uint64_t floor)
+static size_t decode_any(struct event_decoder *decoder, struct event *events, uint64_t floor)
 {
 	struct event_shape *shape = next_shape(decoder);
 	uint64_t tick = event_tick(decoder, floor);
+	struct event *fresh;
 	unsigned has;
 
 	if (shape == NULL)
 		return 0;
 	decoder->same--;
 	has = classes[event_class[shape->kind]].has;
-	*event = (struct event){.order = tick << 1 | ((has & IS_LATE) != 0)};
-	event_take_shape(event, shape);
-	event->op &= (uint8_t)~EVENT_SHAPE_RARE;
+	fresh = has & HAS_TWO ? events + 1 : events;
+	*fresh = (struct event){.order = tick << 1 | ((has & IS_LATE) != 0)};
+	event_take_shape(fresh, shape);
+	fresh->op &= (uint8_t)~EVENT_SHAPE_RARE;
 	/* Addresses follow from sizes. */
 	if (has & HAS_SIZE)
-		event->bytes = next_size(decoder, shape);
+		fresh->bytes = next_size(decoder, shape);
 	if (has & HAS_TWO)
-		return decode_two(decoder, floor, event);
+		return decode_two(decoder, floor, events);
 	if (has & HAS_EXTRA)
-		event->aux = next_byte(decoder, TRACE_COLUMN_EXTRA); /* the kind that failed */
+		fresh->aux = next_byte(decoder, TRACE_COLUMN_EXTRA); /* the kind that failed */
 	if (has & HAS_ADDRESS)
-		event->address = next_address(decoder, event);
+		fresh->address = next_address(decoder, fresh);
 	return 1;
 }
 
