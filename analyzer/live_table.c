@@ -66,9 +66,27 @@ static size_t array_units(uint32_t shift)
 	return shift == 0 ? 2 : 1;
 }
 
+static uint32_t unit_of(const struct live_table *table, const struct live_slot *slot)
+{
+	return (uint32_t)((size_t)(slot->entries - table->pool) / LIVE_UNIT_ENTRIES);
+}
+
+/* Tells all slots that the pool has moved to where it is from `old`. */
+static void move_entries(struct live_table *table, uintptr_t old)
+{
+	for (size_t i = 0; i <= table->mask; i++) {
+		struct live_slot *slot = &table->slots[i];
+
+		if (slot->mark != 0)
+			slot->entries =
+			    table->pool + ((uintptr_t)slot->entries - old) / sizeof(*table->pool);
+	}
+}
+
 /* Pages that were never written cost nothing, so the pool is doubled without a thought. */
 static int grow_pool(struct live_table *table)
 {
+	uintptr_t old = (uintptr_t)table->pool;
 	size_t room = table->pool_room * 2;
 	void *pool;
 
@@ -80,6 +98,8 @@ static int grow_pool(struct live_table *table)
 		return -ENOMEM;
 	table->pool = pool;
 	table->pool_room = room;
+	if ((uintptr_t)pool != old)
+		move_entries(table, old);
 	return 0;
 }
 
@@ -136,7 +156,7 @@ static struct live_slot *find_slot(const struct live_table *table, uint64_t key)
 {
 	size_t at = live_table_home(table, key);
 
-	while (table->slots[at].key_1 != key + 1 && table->slots[at].key_1 != 0)
+	while ((table->slots[at].mark ^ live_table_mark(key)) > 1 && table->slots[at].mark != 0)
 		at = (at + PROBE_STEP) & table->mask;
 	return &table->slots[at];
 }
@@ -145,7 +165,7 @@ const struct live_slot *live_table_probe(const struct live_table *table, uint64_
 {
 	const struct live_slot *slot = find_slot(table, key);
 
-	return slot->key_1 == 0 ? NULL : slot;
+	return slot->mark == 0 ? NULL : slot;
 }
 
 static size_t limit_of(size_t count)
@@ -153,10 +173,10 @@ static size_t limit_of(size_t count)
 	return count + count / 2 + REGIONS_MIN;
 }
 
-static bool is_empty(const struct live_table *table, const struct live_slot *slot)
+static bool is_empty(const struct live_slot *slot)
 {
-	const uint32_t *array = array_at(table, slot->unit);
-	size_t count = array_units(slot->shift) * LIVE_UNIT_ENTRIES;
+	const uint32_t *array = slot->entries;
+	size_t count = array_units(slot->mark & 1) * LIVE_UNIT_ENTRIES;
 
 	return array[0] == 0 && memcmp(array, array + 1, (count - 1) * sizeof(*array)) == 0;
 }
@@ -177,12 +197,12 @@ static int clean(struct live_table *table)
 		return -ENOMEM;
 	table->count = 0;
 	for (size_t i = 0; i < size; i++) {
-		if (old[i].key_1 == 0)
+		if (old[i].mark == 0)
 			continue;
-		if (is_empty(table, &old[i])) {
-			give_array(table, old[i].shift, old[i].unit);
+		if (is_empty(&old[i])) {
+			give_array(table, old[i].mark & 1, unit_of(table, &old[i]));
 		} else {
-			*find_slot(table, old[i].key_1 - 1) = old[i];
+			*find_slot(table, old[i].mark / 2 - 1) = old[i];
 			table->count++;
 		}
 	}
@@ -193,12 +213,14 @@ static int clean(struct live_table *table)
 
 static int add_region(struct live_table *table, uint64_t key)
 {
-	struct live_slot slot = {.key_1 = key + 1, .shift = 1};
+	struct live_slot slot = {.mark = live_table_mark(key) | 1};
+	uint32_t unit;
 
 	if (table->count == table->limit && clean(table) != 0)
 		return -ENOMEM;
-	if (take_array(table, slot.shift, &slot.unit) != 0)
+	if (take_array(table, 1, &unit) != 0)
 		return -ENOMEM;
+	slot.entries = array_at(table, unit);
 	*find_slot(table, key) = slot;
 	table->count++;
 	return 0;
@@ -211,14 +233,14 @@ static int split(struct live_table *table, struct live_slot *slot)
 
 	if (take_array(table, 0, &unit) != 0)
 		return -ENOMEM;
-	from = array_at(table, slot->unit);
+	from = slot->entries;
 	to = array_at(table, unit);
 	for (size_t i = 0; i < LIVE_UNIT_ENTRIES; i++)
 		to[i * 2 + (from[i] & 1)] = from[i];
 	memset(from, 0, UNIT_BYTES);
-	give_array(table, slot->shift, slot->unit);
-	slot->unit = unit;
-	slot->shift = 0;
+	give_array(table, 1, unit_of(table, slot));
+	slot->entries = to;
+	slot->mark &= ~UINT64_C(1);
 	return 0;
 }
 

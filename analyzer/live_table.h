@@ -24,9 +24,8 @@
 #define LIVE_HASH	     UINT64_C(0x9e3779b97f4a7c15)
 
 struct live_slot {
-	uint64_t key_1; /* number of the region + 1; 0: free */
-	uint32_t unit;	/* of the pool, where its entries are */
-	uint32_t shift; /* of granules to entries: 1, or 0 where each has its own */
+	uint64_t mark;	   /* live_table_mark() of the region | shift; 0: free */
+	uint32_t *entries; /* in the pool */
 };
 
 struct live_table {
@@ -67,6 +66,22 @@ static inline uint64_t live_table_granule(uint64_t address)
 	return address >> 4 | address << 60;
 }
 
+/*
+ * What tells a region from others. A slot's own differs by its shift of granules to entries: 1, or
+ * 0 where each has one.
+ */
+static inline uint64_t live_table_mark(uint64_t key)
+{
+	return (key + 1) * 2;
+}
+
+/* The entry of a granule in a slot's region. */
+static inline uint32_t *live_table_entry(const struct live_slot *slot, uint64_t granule,
+					 uint64_t shift)
+{
+	return slot->entries + (granule % LIVE_REGION_GRANULES >> shift);
+}
+
 /* The slot that a region has if no other was there first. */
 static inline size_t live_table_home_of(uint64_t key, unsigned shift)
 {
@@ -84,13 +99,15 @@ live_table_place(const struct live_table *table, uint64_t address)
 	uint64_t granule = live_table_granule(address), key = granule / LIVE_REGION_GRANULES;
 	const struct live_slot *slot = &table->slots[live_table_home(table, key)];
 
-	if (__builtin_expect(slot->key_1 != key + 1, 0)) {
+	uint64_t shift = slot->mark ^ live_table_mark(key);
+
+	if (__builtin_expect(shift > 1, 0)) {
 		slot = live_table_probe(table, key);
 		if (slot == NULL)
 			return (struct live_place){.granule = granule};
+		shift = slot->mark & 1;
 	}
-	return (struct live_place){.entry = table->pool + (size_t)slot->unit * LIVE_UNIT_ENTRIES +
-					    (granule % LIVE_REGION_GRANULES >> slot->shift),
+	return (struct live_place){.entry = live_table_entry(slot, granule, shift),
 				   .granule = granule};
 }
 

@@ -10,7 +10,6 @@
 /* What the loops look at for each event; it does not change but in replay_blocks_any(). */
 struct view {
 	const struct live_slot *slots;
-	uint32_t *pool;
 	struct origin *origins;
 	const uint32_t *index, *heads;
 	unsigned slots_shift, index_shift, heads_shift;
@@ -19,7 +18,6 @@ struct view {
 static ALWAYS_INLINE struct view view_of(const struct replay_blocks *blocks)
 {
 	return (struct view){.slots = blocks->live.slots,
-			     .pool = blocks->live.pool,
 			     .origins = blocks->origins.origins,
 			     .index = blocks->origins.index,
 			     .heads = blocks->last.heads,
@@ -44,15 +42,15 @@ static ALWAYS_INLINE bool apply_one(const struct view *view, const struct event 
 	uint64_t granule = live_table_granule(address), key = granule / LIVE_REGION_GRANULES;
 	const struct live_slot *slot = &view->slots[live_table_home_of(key, view->slots_shift)];
 	uint64_t bytes = event->bytes, what = replay_what(event), before = *last;
+	uint64_t shift = slot->mark ^ live_table_mark(key);
 	uint32_t number, full, there, temporary, *entry;
 	struct origin *origin;
 
-	if (__builtin_expect(slot->key_1 != key + 1 || address == 0, 0))
+	if (__builtin_expect(shift > 1 || address == 0, 0))
 		return false;
 	if (!alone && __builtin_expect(address == other, 0))
 		return false;
-	entry = view->pool + (size_t)slot->unit * LIVE_UNIT_ENTRIES +
-		(granule % LIVE_REGION_GRANULES >> slot->shift);
+	entry = live_table_entry(slot, granule, shift);
 	there = *entry;
 	number = there >> 1;
 	if (frees != 1) {
