@@ -366,6 +366,26 @@ START_TEST(expected_addresses)
 }
 END_TEST
 
+/* A fresh address told by two bytes, and it is 0: what was taken of the first is not lost. */
+START_TEST(fresh_zero_in_two_bytes)
+{
+	static const char *const columns[TRACE_COLUMNS] = {
+	    "01", "00", "0z", "", "g", [TRACE_COLUMN_ADDRESS_LOW] = "0", [RELEASED] = "42"};
+	struct trace_events head = {.events = 2};
+	uint8_t payload[256];
+	size_t bytes = by_hand(payload, head, columns);
+	int rc;
+
+	payload[sizeof(head) + 5] = TRACE_SHORT_HIGH;
+	decode_payload(payload, bytes, 0, &from_columns, &rc);
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_eq(from_columns.bad, 0);
+	ck_assert_uint_eq(from_columns.count, 2);
+	ck_assert_uint_eq(from_columns.events[0].address, 16);
+	ck_assert_uint_eq(from_columns.events[1].address, 0);
+}
+END_TEST
+
 /* What a segment may not say, beside one that is sound: g is 16, free. */
 START_TEST(lies)
 {
@@ -489,6 +509,7 @@ int main(void)
 	tcase_add_test(tcase, halves_of_a_realloc);
 	tcase_add_loop_test(tcase, unsound_columns, 0, 3);
 	tcase_add_test(tcase, expected_addresses);
+	tcase_add_test(tcase, fresh_zero_in_two_bytes);
 	tcase_add_test(tcase, lies);
 	tcase_add_test(tcase, times_beyond);
 	tcase_add_test(tcase, unsound_words);
