@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,6 +87,20 @@ void support_threads(unsigned count, void (*run)(unsigned number))
 	for (unsigned i = 0; i < count; i++)
 		pthread_join(threads[i].id, NULL);
 	pthread_barrier_destroy(&start);
+}
+
+uint64_t support_start_time(void)
+{
+	char stat[1024] = "", *at;
+	FILE *file = fopen("/proc/self/stat", "r");
+	size_t n = fread(stat, 1, sizeof(stat) - 1, file);
+
+	fclose(file);
+	ck_assert_uint_gt(n, 0);
+	at = strrchr(stat, ')') + 2;
+	for (int field = 3; field < 22; field++)
+		at = strchr(at, ' ') + 1;
+	return strtoull(at, NULL, 10);
 }
 
 int support_run(Suite *suite)

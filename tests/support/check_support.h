@@ -28,6 +28,9 @@ void support_write(const char *path, const void *content, size_t bytes);
 /* Runs `run` in `count` threads at once, at most 64, each with its number; waits for all. */
 void support_threads(unsigned count, void (*run)(unsigned number));
 
+/* When this process began, in ticks since boot: field 22 of /proc/self/stat. */
+uint64_t support_start_time(void);
+
 /* The next random number of a sequence that any seed is good to begin. */
 static inline uint64_t support_random(uint64_t *state)
 {

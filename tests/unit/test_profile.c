@@ -105,20 +105,6 @@ START_TEST(process_is_told)
 }
 END_TEST
 
-static uint64_t own_start_time(void)
-{
-	char stat[1024] = "", *at;
-	FILE *file = fopen("/proc/self/stat", "r");
-	size_t n = fread(stat, 1, sizeof(stat) - 1, file);
-
-	fclose(file);
-	ck_assert_uint_gt(n, 0);
-	at = strrchr(stat, ')') + 2;
-	for (int field = 3; field < 22; field++)
-		at = strchr(at, ' ') + 1;
-	return strtoull(at, NULL, 10);
-}
-
 START_TEST(running_and_killed)
 {
 	for (int reused = 0; reused < 2; reused++) {
@@ -127,7 +113,8 @@ START_TEST(running_and_killed)
 
 		trace_builder_header(builder)->end = TRACE_END_NONE;
 		trace_builder_header(builder)->pid = (uint32_t)getpid();
-		trace_builder_header(builder)->process_start = own_start_time() + (uint64_t)reused;
+		trace_builder_header(builder)->process_start =
+		    support_start_time() + (uint64_t)reused;
 		profile = load_profile(builder, &plain);
 		ck_assert_str_eq(profile->process.end, reused ? "killed" : "running");
 		ck_assert_int_eq(profile->process.end_status, -1);

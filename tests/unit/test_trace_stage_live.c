@@ -34,20 +34,6 @@ ssize_t pread(int fd, void *into, size_t bytes, off_t at)
 	return got;
 }
 
-static uint64_t own_start_time(void)
-{
-	char stat[1024] = "", *at;
-	FILE *file = fopen("/proc/self/stat", "r");
-	size_t n = fread(stat, 1, sizeof(stat) - 1, file);
-
-	fclose(file);
-	ck_assert_uint_gt(n, 0);
-	at = strrchr(stat, ')') + 2;
-	for (int field = 3; field < 22; field++)
-		at = strchr(at, ' ') + 1;
-	return strtoull(at, NULL, 10);
-}
-
 /* The file at one moment of its process, which runs on. */
 struct moment {
 	uint8_t *bytes;
@@ -89,7 +75,7 @@ static void make_moment(unsigned number)
 
 	trace_builder_header(builder)->end = TRACE_END_NONE;
 	trace_builder_header(builder)->pid = (uint32_t)getpid();
-	trace_builder_header(builder)->process_start = own_start_time();
+	trace_builder_header(builder)->process_start = support_start_time();
 	for (unsigned i = 0; i <= number; i++)
 		moment->events = step(builder, ring, i, moment->events, i == number);
 	bytes = trace_builder_finish(builder, &moment->count);
