@@ -145,8 +145,8 @@ static void add_frame(struct packed *packed, size_t bytes)
 
 /*
  * The columns worth compressing, compressed, and the others after them. 0: it did not work.
- * Fine times get a frame of their own: among their noise the compressor would find nothing but
- * short matches, for a third of its time, where they all have one of a few lengths.
+ * Fine times get a frame of their own: among their noise the compressor would find only short
+ * matches, slowly, that the frequencies of single bytes make up for (docs/encoding.md).
  */
 static size_t compress_columns(struct codec *codec, const struct source *from,
 			       const struct trace_events *head, enum pack_likeness likeness,
