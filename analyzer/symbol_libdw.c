@@ -7,6 +7,7 @@
  * an address it chooses; `bias` is what it adds to the file's own addresses.
  */
 #include "symbol_libdw_debug.h"
+#include "symbol_libdw_inflate.h"
 #include "symbol_libdw_symbols.h"
 #include "symbol_libdw_units.h"
 #include "symbolizer.h"
@@ -19,7 +20,7 @@
 
 struct file {
 	Dwfl_Callbacks callbacks;
-	char *debug_path;
+	struct libdw_debug debug;
 	Dwfl *dwfl;
 	Dwfl_Module *module;
 	uint64_t bias;
@@ -46,7 +47,8 @@ static void close_file(void *opaque)
 	libdw_symbols_free(file->symbols);
 	if (file->dwfl)
 		dwfl_end(file->dwfl);
-	free(file->debug_path);
+	libdw_inflate_free(file->debug.inflate);
+	free(file->debug.path);
 	free(file);
 }
 
@@ -58,14 +60,14 @@ static void *open_file(int fd, const char *path, const char *debug_path)
 
 	if (!file)
 		goto fail;
-	file->debug_path = strdup(debug_path);
+	file->debug.path = strdup(debug_path);
 	file->callbacks = (Dwfl_Callbacks){
 	    .find_elf = find_no_elf,
 	    .find_debuginfo = libdw_find_debuginfo,
 	    .section_address = dwfl_offline_section_address,
-	    .debuginfo_path = &file->debug_path,
+	    .debuginfo_path = &file->debug.path,
 	};
-	if (file->debug_path)
+	if (file->debug.path)
 		file->dwfl = dwfl_begin(&file->callbacks);
 	if (!file->dwfl)
 		goto fail;
@@ -75,7 +77,7 @@ static void *open_file(int fd, const char *path, const char *debug_path)
 	/* the descriptor is now libdwfl's */
 	dwfl_report_end(file->dwfl, NULL, NULL);
 	dwfl_module_info(file->module, &data, NULL, NULL, NULL, NULL, NULL, NULL);
-	*data = file->debug_path;
+	*data = &file->debug;
 	if (!dwfl_module_getelf(file->module, &bias)) {
 		close_file(file);
 		return NULL;
@@ -106,6 +108,10 @@ static void read_units(struct file *file)
 	Dwarf *dwarf = dwfl_module_getdwarf(file->module, &bias);
 
 	file->units_read = true;
+	if (dwarf && file->debug.inflate)
+		libdw_inflate_finish(file->debug.inflate, dwarf_getelf(dwarf));
+	libdw_inflate_free(file->debug.inflate);
+	file->debug.inflate = NULL;
 	file->units = libdw_units_new(dwarf);
 	if (dwarf)
 		file->dwarf_offset = (int64_t)(file->bias - bias);

@@ -64,21 +64,21 @@ static const char *root_of(const char *debug_path)
 	return colon ? colon + 1 : debug_path;
 }
 
-/* The file of a build-id below the root of debug files, decompressed; else -1. */
-static int find_compressed(const char *debug_path, const unsigned char *id, size_t id_bytes,
+/* The file of a build-id below the root of debug files, to be decompressed; else -1. */
+static int find_compressed(struct libdw_debug *debug, const unsigned char *id, size_t id_bytes,
 			   char **debug_name)
 {
 	char hex[2 * 64 + 1] = "";
 	char *name;
 	int fd;
 
-	if (id_bytes < 2 || id_bytes > 64)
+	if (id_bytes < 2 || id_bytes > 64 || debug->inflate)
 		return -1;
 	for (size_t i = 0; i < id_bytes; i++)
 		snprintf(hex + 2 * i, 3, "%02x", id[i]);
-	if (asprintf(&name, "%s/.build-id/%.2s/%s.debug", root_of(debug_path), hex, hex + 2) < 0)
+	if (asprintf(&name, "%s/.build-id/%.2s/%s.debug", root_of(debug->path), hex, hex + 2) < 0)
 		return -1;
-	fd = libdw_inflate(name, id, id_bytes);
+	fd = libdw_inflate_begin(name, id, id_bytes, &debug->inflate);
 	if (fd < 0)
 		free(name);
 	else
@@ -106,16 +106,17 @@ int libdw_find_debuginfo(Dwfl_Module *module, void **data, const char *name, Dwa
 {
 	/* A link without a checksum is dwz's common file, which has rules of its own. */
 	bool common = link && link_crc == 0;
+	struct libdw_debug *debug = *data;
 	const unsigned char *id;
 	GElf_Addr address;
 	int bytes, fd;
 
-	if (!*data || !file_name || common)
+	if (!debug || !file_name || common)
 		return dwfl_standard_find_debuginfo(module, data, name, base, file_name, link,
 						    link_crc, debug_name);
 	bytes = dwfl_module_build_id(module, &id, &address);
 	if (bytes > 0) {
-		fd = find_compressed(*data, id, (size_t)bytes, debug_name);
+		fd = find_compressed(debug, id, (size_t)bytes, debug_name);
 		if (fd >= 0)
 			return fd;
 		fd = dwfl_build_id_find_debuginfo(module, data, name, base, file_name, link,
@@ -123,7 +124,7 @@ int libdw_find_debuginfo(Dwfl_Module *module, void **data, const char *name, Dwa
 		if (fd >= 0 || errno != 0)
 			return fd;
 	}
-	if (!getenv("DEBUGINFOD_URLS") && !may_find(*data, file_name, link))
+	if (!getenv("DEBUGINFOD_URLS") && !may_find(debug->path, file_name, link))
 		return -1;
 	return dwfl_standard_find_debuginfo(module, data, name, base, file_name, link, link_crc,
 					    debug_name);

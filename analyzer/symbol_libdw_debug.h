@@ -10,9 +10,17 @@
 
 #include <elfutils/libdwfl.h>
 
+struct libdw_inflate;
+
+/* What a module's user data points to. */
+struct libdw_debug {
+	char *path;		       /* where to search, as libdwfl understands it */
+	struct libdw_inflate *inflate; /* what the file found lacks; NULL: nothing */
+};
+
 /*
  * As Dwfl_Callbacks.find_debuginfo; servers are asked only where DEBUGINFOD_URLS is set. *data is
- * the module's search path, NULL: that of the standard.
+ * the module's struct libdw_debug.
  */
 int libdw_find_debuginfo(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base,
 			 const char *file_name, const char *link, GElf_Word link_crc,
