@@ -17,9 +17,8 @@ static struct codec first_codec;
 static _Atomic(struct codec *) pool[POOL_SLOTS] = {&first_codec};
 
 /*
- * A window and blocks that fit what a stage holds: four blocks or so, with entropy tables of their
- * own, as columns differ. pack.c sets the rest for each segment; the workspace fits the most of it.
- * NULL: store uncompressed.
+ * A window and blocks that hold the largest columns of a stage: each has a frame of its own. pack.c
+ * sets the rest for each segment; the workspace fits the most of it. NULL: store uncompressed.
  */
 static ZSTD_CCtx *zstd_new(struct codec *codec)
 {
@@ -28,9 +27,9 @@ static ZSTD_CCtx *zstd_new(struct codec *codec)
 	if (!zstd)
 		return NULL;
 	ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, 1);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, 14);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, 11);
-	ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, 11);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, 15);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_hashLog, 12);
+	ZSTD_CCtx_setParameter(zstd, ZSTD_c_chainLog, 12);
 	return zstd;
 }
 

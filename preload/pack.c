@@ -143,10 +143,51 @@ static void add_frame(struct packed *packed, size_t bytes)
 	packed->bytes += packed->failed ? 0 : got;
 }
 
+#define COLUMN(name) (1U << TRACE_COLUMN_##name)
+
+/* The columns of each frame, in their order. */
+struct frames {
+	unsigned count;
+	unsigned columns[6];
+};
+
+/*
+ * What differs in kind is better apart: each has entropy tables of its own then. Fine times are,
+ * whatever the others are like.
+ */
+static const struct frames by_column = {
+    6,
+    {COLUMN(SHAPE), COLUMN(TIME), COLUMN(ADDRESS),
+     COLUMN(SIZE) | COLUMN(DEFINITION) | COLUMN(FRESH) | COLUMN(EXTRA),
+     COLUMN(ADDRESS_LOW) | COLUMN(SIZE_LOW), COLUMN(RELEASED)}};
+static const struct frames by_time = {
+    3, {COLUMN(SHAPE), COLUMN(TIME), ALL_COLUMNS & ~(COLUMN(SHAPE) | COLUMN(TIME))}};
+static const struct frames whole = {1, {ALL_COLUMNS}};
+
+#define BY_COLUMN_MIN 4096 /* bytes: with less, a frame's own costs count */
+
+static const struct frames *choose_frames(const struct trace_events *head,
+					  enum pack_likeness likeness, size_t bytes)
+{
+	if (likeness != PACK_CHANCE && bytes >= BY_COLUMN_MIN)
+		return &by_column;
+	return head->flags & TRACE_EVENTS_RUNS ? &whole : &by_time;
+}
+
+static size_t columns_bytes(const struct trace_events *head, unsigned which)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < TRACE_COLUMNS; i++)
+		if (which >> i & 1)
+			bytes += head->column_bytes[i];
+	return bytes;
+}
+
 /*
  * The columns worth compressing, compressed, and the others after them. 0: it did not work.
- * Fine times get a frame of their own: among their noise the compressor would find only short
- * matches, slowly, that the frequencies of single bytes make up for (docs/encoding.md).
+ * Among the noise of times the compressor would find only short matches, slowly, that the
+ * frequencies of single bytes make up for (docs/encoding.md).
  */
 static size_t compress_columns(struct codec *codec, const struct source *from,
 			       const struct trace_events *head, enum pack_likeness likeness,
@@ -154,16 +195,20 @@ static size_t compress_columns(struct codec *codec, const struct source *from,
 {
 	size_t joined =
 	    join_columns(from, ALL_COLUMNS & ~noisy, codec->joined, sizeof(codec->joined));
+	const struct frames *frames = choose_frames(head, likeness, joined);
 	struct packed packed = {.codec = codec};
 
-	if (!(head->flags & TRACE_EVENTS_RUNS)) {
-		set_likeness(codec->zstd, likeness);
-		add_frame(&packed, head->column_bytes[TRACE_COLUMN_SHAPE]);
-		set_unordered(codec->zstd);
-		add_frame(&packed, head->column_bytes[TRACE_COLUMN_TIME]);
+	for (unsigned i = 0; i < frames->count; i++) {
+		size_t bytes = columns_bytes(head, frames->columns[i] & ~noisy);
+
+		if (bytes == 0)
+			continue;
+		if (frames->columns[i] == COLUMN(TIME))
+			set_unordered(codec->zstd);
+		else
+			set_likeness(codec->zstd, likeness);
+		add_frame(&packed, bytes);
 	}
-	set_likeness(codec->zstd, likeness);
-	add_frame(&packed, joined - packed.read);
 	if (packed.failed)
 		return 0;
 	return packed.bytes + join_columns(from, noisy, codec->packed + packed.bytes,
