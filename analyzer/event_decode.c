@@ -133,9 +133,12 @@ static uint64_t fresh_address(struct event_decoder *decoder, const struct event 
 {
 	bool released = event->op == EVENT_RELEASE || event->op == EVENT_UNMAP;
 	size_t column = released ? TRACE_COLUMN_RELEASED : TRACE_COLUMN_FRESH;
-	uint64_t code = varint(&decoder->at[column], decoder->end[column]);
-	uint64_t address = decoder->bases[released] + (unzigzag(code >> 1) << 4);
+	uint64_t code = next_byte(decoder, column), address;
 
+	if (code & 0x80)
+		code = (code & 0x7f) |
+		       varint(&decoder->at[TRACE_COLUMN_FAR], decoder->end[TRACE_COLUMN_FAR]) << 7;
+	address = decoder->bases[released] + (unzigzag(code >> 1) << 4);
 	if (code & 1)
 		address += next_byte(decoder, column) & 15;
 	if (!released)

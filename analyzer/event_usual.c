@@ -32,20 +32,24 @@ static ALWAYS_INLINE unsigned two_bytes(const uint8_t *at, uint64_t *value)
 }
 
 /*
- * What column FRESH or RELEASED has of the next address where that is more than a byte. Returns
- * false, with nothing taken, when it is too long.
+ * What column FRESH or RELEASED has of the next address where that is more than a byte, with FAR.
+ * Returns false, with nothing taken, when it is too long.
  */
 static ALWAYS_INLINE bool long_difference(struct event_decoder *decoder, size_t column,
 					  uint64_t *difference)
 {
-	const uint8_t *at = decoder->at[column];
-	uint64_t code;
-	unsigned length = two_bytes(at, &code);
+	const uint8_t *at = decoder->at[column], *far = decoder->at[TRACE_COLUMN_FAR];
+	uint64_t code = *at++, more;
+	unsigned length = two_bytes(far, &more);
 
-	/* A longer one is more than a record may read past the end. */
-	if (length == 0 && (at >= decoder->end[column] || !varint_upto_eight(&at, &code)))
-		return false;
-	at += length;
+	if (code & 0x80) {
+		/* A longer one is more than a record may read past the end. */
+		if (length == 0 &&
+		    (far >= decoder->end[TRACE_COLUMN_FAR] || !varint_upto_eight(&far, &more)))
+			return false;
+		decoder->at[TRACE_COLUMN_FAR] = far + length;
+		code = (code & 0x7f) | more << 7;
+	}
 	*difference = unzigzag(code >> 1) << 4;
 	if (code & 1)
 		*difference |= *at++ & 15;
@@ -62,7 +66,7 @@ static ALWAYS_INLINE bool fresh_address(struct event_decoder *decoder, size_t re
 {
 	size_t column =
 	    TRACE_COLUMN_FRESH + released * (TRACE_COLUMN_RELEASED - TRACE_COLUMN_FRESH);
-	const uint8_t *at = decoder->at[column];
+	const uint8_t *at = decoder->at[column], *far = decoder->at[TRACE_COLUMN_FAR];
 	uint64_t code = *at, difference;
 
 	if (__builtin_expect((code & 0x81) == 0, 1)) {
@@ -75,6 +79,7 @@ static ALWAYS_INLINE bool fresh_address(struct event_decoder *decoder, size_t re
 	*address = decoder->bases[released] + difference;
 	if (__builtin_expect(*address == 0, 0)) {
 		decoder->at[column] = at;
+		decoder->at[TRACE_COLUMN_FAR] = far;
 		return false;
 	}
 	decoder->bases[released] =

@@ -91,20 +91,27 @@ struct encoder {
 	struct encode_tables *tables;
 	const uint64_t *ring;
 	uint8_t *shape, *time, *address, *size, *definition, *fresh, *extra;
-	uint8_t *address_low, *size_low, *released;
+	uint8_t *address_low, *size_low, *released, *far;
 	uint64_t expected, last_released;
 	uint32_t last_stack;
 	uint32_t shapes;
 	uint32_t addresses; /* number of the next */
 };
 
-INLINE uint8_t *put_difference(uint8_t *next, uint64_t difference)
+/* What the varint has beyond its first byte, which is all of most, goes to `far`. */
+INLINE uint8_t *put_difference(uint8_t *next, uint8_t **far, uint64_t difference)
 {
 	uint64_t code = zigzag((int64_t)difference >> 4) << 1;
 	unsigned rest = difference & 15;
 
 	/* Most blocks are aligned to 16. */
-	next = put_any(next, code | (rest != 0));
+	code |= rest != 0;
+	if (code <= 0x7f) {
+		*next++ = (uint8_t)code;
+	} else {
+		*next++ = (uint8_t)(code | 0x80);
+		*far = put_any(*far, code >> 7);
+	}
 	if (__builtin_expect(rest != 0, 0))
 		*next++ = (uint8_t)rest;
 	return next;
@@ -115,13 +122,14 @@ INLINE void put_fresh(struct encoder *encoder, uint64_t address, uint64_t bytes)
 {
 	uint64_t chunk = (bytes + TRACE_CHUNK_HEAD + 15) & ~15ULL;
 
-	encoder->fresh = put_difference(encoder->fresh, address - encoder->expected);
+	encoder->fresh = put_difference(encoder->fresh, &encoder->far, address - encoder->expected);
 	encoder->expected = address + (chunk > TRACE_CHUNK_LEAST ? chunk : TRACE_CHUNK_LEAST);
 }
 
 INLINE void put_released(struct encoder *encoder, uint64_t address)
 {
-	encoder->released = put_difference(encoder->released, address - encoder->last_released);
+	encoder->released =
+	    put_difference(encoder->released, &encoder->far, address - encoder->last_released);
 	/* realloc(NULL) is no place in the heap. */
 	if (address)
 		encoder->last_released = address;
@@ -264,6 +272,7 @@ static struct encoder begin(struct codec *codec, struct encode_tables *tables,
 				.address_low = codec->space[TRACE_COLUMN_ADDRESS_LOW],
 				.size_low = codec->space[TRACE_COLUMN_SIZE_LOW],
 				.released = codec->space[TRACE_COLUMN_RELEASED],
+				.far = codec->space[TRACE_COLUMN_FAR],
 				.expected = tables->expected,
 				.last_released = tables->last_released,
 				.last_stack = tables->last_stack,
@@ -285,6 +294,7 @@ static void end(const struct encoder *encoder, struct codec *codec)
 	    [TRACE_COLUMN_ADDRESS_LOW] = encoder->address_low,
 	    [TRACE_COLUMN_SIZE_LOW] = encoder->size_low,
 	    [TRACE_COLUMN_RELEASED] = encoder->released,
+	    [TRACE_COLUMN_FAR] = encoder->far,
 	};
 
 	for (size_t i = 0; i < TRACE_COLUMNS; i++)

@@ -75,7 +75,7 @@ static unsigned noisy_columns(const struct source *from)
  * coded, so there is time to look for matches everywhere, short ones and long ones.
  * docs/encoding.md has the figures.
  */
-#define CHANCE_PERCENT	58
+#define CHANCE_PERCENT	56
 #define REGULAR_PERCENT 25
 #define CHANCE_SEGMENTS 15 /* then it is looked at again */
 
@@ -148,7 +148,7 @@ static void add_frame(struct packed *packed, size_t bytes)
 /* The columns of each frame, in their order. */
 struct frames {
 	unsigned count;
-	unsigned columns[6];
+	unsigned columns[7];
 };
 
 /*
@@ -156,10 +156,10 @@ struct frames {
  * whatever the others are like.
  */
 static const struct frames by_column = {
-    6,
+    7,
     {COLUMN(SHAPE), COLUMN(TIME), COLUMN(ADDRESS),
      COLUMN(SIZE) | COLUMN(DEFINITION) | COLUMN(FRESH) | COLUMN(EXTRA),
-     COLUMN(ADDRESS_LOW) | COLUMN(SIZE_LOW), COLUMN(RELEASED)}};
+     COLUMN(ADDRESS_LOW) | COLUMN(SIZE_LOW), COLUMN(RELEASED), COLUMN(FAR)}};
 static const struct frames by_time = {
     3, {COLUMN(SHAPE), COLUMN(TIME), ALL_COLUMNS & ~(COLUMN(SHAPE) | COLUMN(TIME))}};
 static const struct frames whole = {1, {ALL_COLUMNS}};

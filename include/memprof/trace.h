@@ -355,13 +355,16 @@ enum trace_column {
 				    stack less that of the definition before that has one (0) */
 	TRACE_COLUMN_FRESH, /* of what is acquired: d, the address less the expected one: varint
 			       zigzag(d >> 4) << 1, or that + 1 and a byte: d & 15, where 16 does
-			       not divide d; d >> 4 keeps the sign */
+			       not divide d; d >> 4 keeps the sign. Of the varint only the first
+			       byte stands here, the others in FAR */
 	TRACE_COLUMN_EXTRA, /* REALLOC, REMAP: varint ticks from release to acquisition, both
 			       shifted; REMAP: varint old bytes. FAILED: byte function */
 	TRACE_COLUMN_ADDRESS_LOW, /* low bytes of the shorts of ADDRESS */
 	TRACE_COLUMN_SIZE_LOW,	  /* and of SIZE */
 	TRACE_COLUMN_RELEASED,	  /* as FRESH, of what is released: d is the address less the one
 				     before of this column that was not 0 (0) */
+	TRACE_COLUMN_FAR,	  /* what varints of FRESH and RELEASED have after their first byte,
+				     in the order of events */
 	TRACE_COLUMNS
 };
 
@@ -426,9 +429,8 @@ struct trace_events {
 	uint8_t flags;	     /* enum trace_events_flag */
 	uint8_t tick_shift;  /* not below the header's */
 	/* With compression: bit N - 1 for each column N that follows as it is, in order, after what
-	 * the others were compressed to; SHAPE and RELEASED are among these. */
+	 * the others were compressed to; SHAPE, RELEASED and FAR are among these. */
 	uint8_t stored;
-	uint32_t reserved;
 };
 
 /*
@@ -445,6 +447,7 @@ struct trace_part {
 	uint32_t events;
 	uint32_t bytes; /* of the part with this head, up to where the next one begins */
 	uint32_t column_bytes[TRACE_COLUMNS];
+	uint32_t reserved;
 };
 
 _Static_assert(sizeof(struct trace_segment) == 64, "segment head is 64 bytes");
@@ -454,7 +457,7 @@ _Static_assert(offsetof(struct trace_header, regions) == 320, "regions begin at 
 _Static_assert(sizeof(struct trace_header) <= TRACE_HEADER_BYTES, "header fits its page");
 _Static_assert(sizeof(struct trace_module) == 48, "");
 _Static_assert(sizeof(struct trace_ring) == 128, "");
-_Static_assert(sizeof(struct trace_part) == 72, "");
+_Static_assert(sizeof(struct trace_part) == 80, "");
 _Static_assert(sizeof(struct trace_packed_nodes) == 24, "");
 _Static_assert(sizeof(struct trace_events) == 144, "");
 

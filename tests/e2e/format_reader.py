@@ -45,9 +45,11 @@ class Column:
         folded = self.varint()
         return (folded >> 1) ^ -(folded & 1)
 
-    def fresh(self):
+    def fresh(self, far):
         """The next address, less what the column's `last` says of it."""
-        coded = self.varint()
+        coded = self.byte()
+        if coded >= 128:
+            coded += (far.varint() << 7) - 128
         folded = coded >> 1
         difference = ((folded >> 1) ^ -(folded & 1)) * 16 + (self.byte() if coded & 1 else 0)
         return (self.last + difference) & MASK
@@ -112,16 +114,16 @@ def known_address(addresses, column, low):
     return addresses[-1] if ago else None
 
 
-def acquired_address(addresses, column, low, fresh, size):
+def acquired_address(addresses, column, low, fresh, far, size):
     if known_address(addresses, column, low) is None:
-        addresses.append(fresh.fresh())
+        addresses.append(fresh.fresh(far))
         fresh.last = (addresses[-1] + max(32, (size + 23 & MASK) // 16 * 16)) & MASK
     return addresses[-1]
 
 
-def released_address(addresses, column, low, released):
+def released_address(addresses, column, low, released, far):
     if known_address(addresses, column, low) is None:
-        addresses.append(released.fresh())
+        addresses.append(released.fresh(far))
         released.last = addresses[-1] or released.last
     return addresses[-1]
 
@@ -129,18 +131,18 @@ def released_address(addresses, column, low, released):
 def column_events(data, at, payload, group):
     """The events of an EVENTS segment, as dicts, with the ticks widened again. `group` is what the
     ring's segment before left, and takes what the next one may need."""
-    fields = struct.unpack_from("=4I3Q2Q2QQ16s10I4B4x", data, at)
+    fields = struct.unpack_from("=4I3Q2Q2QQ16s11I4B", data, at)
     count, first_tick, (compression, flags, shift, _) = fields[3], fields[7], fields[-4:]
     if compression:
         sys.exit("format_reader: record with --compress=none")
     place, columns = at + 144, []
-    for length in fields[13:23]:
+    for length in fields[13:24]:
         columns.append(Column(data[place:place + length]))
         place += length
     assert place == at + payload, "columns fill the payload"
     assert count <= 65536
     (shape_column, time, address, size, definition, fresh, extra, address_low, size_low,
-     released) = columns
+     released, far) = columns
     clock = times(time, first_tick >> shift, flags & 1)
     if not flags & 2:
         group.update(shapes=[], addresses=[], stack=0, fresh=0, released=0)
@@ -159,16 +161,16 @@ def column_events(data, at, payload, group):
         if name != "RELEASE":
             event["size"] = shape.next_size(size, size_low)
         if name in ("REALLOC", "REMAP"):
-            event["old"] = released_address(addresses, address, address_low, released)
+            event["old"] = released_address(addresses, address, address_low, released, far)
             event["released"] = event["tick"] - (extra.varint() << shift)
         if name == "REMAP":
             extra.varint()
         if name == "FAILED":
             extra.byte()
         elif name in ("RELEASE", "UNMAP"):
-            event["address"] = released_address(addresses, address, address_low, released)
+            event["address"] = released_address(addresses, address, address_low, released, far)
         elif name != "SAMPLE":
-            event["address"] = acquired_address(addresses, address, address_low, fresh,
+            event["address"] = acquired_address(addresses, address, address_low, fresh, far,
                                                 event["size"])
         yield event
     group.update(stack=definition.last, fresh=fresh.last, released=released.last)
@@ -177,14 +179,14 @@ def column_events(data, at, payload, group):
 
 def stage_payload(data, at, position, end):
     """The parts of a stage put together to what would have been the next EVENTS segment."""
-    head, columns, total = bytearray(data[at:at + 144]), [b""] * 10, 0
+    head, columns, total = bytearray(data[at:at + 144]), [b""] * 11, 0
     assert struct.unpack_from("=Q", head, 16)[0] == position
     at += 144
     while position < end:
         start, position_after, last_tick, count, size, *lengths = struct.unpack_from(
-            "=3Q2I10I", data, at)
-        assert start == position and size % 8 == 0 and 72 + sum(lengths) <= size
-        place = at + 72
+            "=3Q2I11I", data, at)
+        assert start == position and size % 8 == 0 and 80 + sum(lengths) <= size
+        place = at + 80
         for column, length in enumerate(lengths):
             columns[column] += data[place:place + length]
             place += length
@@ -193,7 +195,7 @@ def stage_payload(data, at, position, end):
     struct.pack_into("=I", head, 12, total)
     struct.pack_into("=Q", head, 24, end)
     struct.pack_into("=Q", head, 48, last_tick)
-    struct.pack_into("=10I", head, 96, *map(len, columns))
+    struct.pack_into("=11I", head, 96, *map(len, columns))
     return bytes(head) + b"".join(columns)
 
 
@@ -233,7 +235,7 @@ def read_events(data):
         elif kind == EVENTS:
             ring = struct.unpack_from("=I", data, at + 64)[0]
             start, end = struct.unpack_from("=QQ", data, at + 64 + 16)
-            assert data[at + 64 + 138] >= shift
+            assert data[at + 64 + 142] >= shift
             flushes.setdefault(ring, []).append((start, end, at + 64, payload))
     for index, (flushed, words, staged, stage) in rings.items():
         position, events, group = 0, [], {}

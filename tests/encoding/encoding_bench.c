@@ -52,8 +52,8 @@ struct dump {
 };
 
 static const char *const columns[TRACE_COLUMNS] = {
-    "shape", "time",  "address",     "size",	 "definition",
-    "fresh", "extra", "address low", "size low", "released"};
+    "shape", "time",	    "address",	"size",	    "definition", "fresh",
+    "extra", "address low", "size low", "released", "far"};
 
 static struct dump map_dump(const char *path)
 {

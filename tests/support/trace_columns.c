@@ -155,9 +155,13 @@ static bool put_known(struct columns *columns, uint64_t address)
 	return known;
 }
 
-static void put_difference(uint8_t **at, uint64_t difference)
+static void put_difference(uint8_t **at, uint8_t **far, uint64_t difference)
 {
-	put_varint(at, zigzag((uint64_t)((int64_t)difference >> 4)) << 1 | (difference % 16 != 0));
+	uint64_t code = zigzag((uint64_t)((int64_t)difference >> 4)) << 1 | (difference % 16 != 0);
+
+	*(*at)++ = (uint8_t)((code & 0x7f) | (code > 0x7f ? 0x80 : 0));
+	if (code > 0x7f)
+		put_varint(far, code >> 7);
 	if (difference % 16 != 0)
 		*(*at)++ = difference % 16;
 }
@@ -170,7 +174,8 @@ static void put_acquired(struct columns *columns, uint64_t address, uint64_t byt
 		return;
 	if (bytes > UINT64_MAX - 23 || chunk < 32)
 		chunk = 32;
-	put_difference(&columns->at[TRACE_COLUMN_FRESH], address - columns->expected);
+	put_difference(&columns->at[TRACE_COLUMN_FRESH], &columns->at[TRACE_COLUMN_FAR],
+		       address - columns->expected);
 	columns->expected = address + chunk;
 }
 
@@ -178,7 +183,8 @@ static void put_released(struct columns *columns, uint64_t address)
 {
 	if (put_known(columns, address))
 		return;
-	put_difference(&columns->at[TRACE_COLUMN_RELEASED], address - columns->released);
+	put_difference(&columns->at[TRACE_COLUMN_RELEASED], &columns->at[TRACE_COLUMN_FAR],
+		       address - columns->released);
 	if (address != 0)
 		columns->released = address;
 }

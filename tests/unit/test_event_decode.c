@@ -386,6 +386,34 @@ START_TEST(fresh_zero_in_two_bytes)
 }
 END_TEST
 
+/* An address of two bytes and then one of 0 in two: what was taken of FAR is not lost. */
+START_TEST(far_addresses)
+{
+	static const char *const columns[TRACE_COLUMNS] = {
+	    "01", "00", "00", "", "g", [RELEASED] = "00", [TRACE_COLUMN_FAR] = "21"};
+	struct trace_events head = {.events = 2};
+	uint8_t payload[256];
+	size_t bytes = by_hand(payload, head, columns);
+	int rc;
+
+	/* zigzag(64) << 1 and zigzag(-64) << 1 */
+	payload[bytes - 4] = 0x80;
+	payload[bytes - 3] = 0xfe;
+	decode_payload(payload, bytes, 0, &from_columns, &rc);
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_eq(from_columns.bad, 0);
+	ck_assert_uint_eq(from_columns.count, 2);
+	ck_assert_uint_eq(from_columns.events[0].address, 1024);
+	ck_assert_uint_eq(from_columns.events[1].address, 0);
+	/* The rest of the second is missing. */
+	memcpy(&head, payload, sizeof(head));
+	head.column_bytes[TRACE_COLUMN_FAR]--;
+	memcpy(payload, &head, sizeof(head));
+	decode_payload(payload, bytes - 1, 0, &from_columns, &rc);
+	ck_assert_uint_ne(from_columns.bad, 0);
+}
+END_TEST
+
 /* What a segment may not say, beside one that is sound: g is 16, free. */
 START_TEST(lies)
 {
@@ -510,6 +538,7 @@ int main(void)
 	tcase_add_loop_test(tcase, unsound_columns, 0, 3);
 	tcase_add_test(tcase, expected_addresses);
 	tcase_add_test(tcase, fresh_zero_in_two_bytes);
+	tcase_add_test(tcase, far_addresses);
 	tcase_add_test(tcase, lies);
 	tcase_add_test(tcase, times_beyond);
 	tcase_add_test(tcase, unsound_words);
