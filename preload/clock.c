@@ -37,7 +37,7 @@ struct trace_clock clock_pair(void)
 }
 
 #define FINE_NS	  8
-#define COARSE_NS 25600
+#define COARSE_NS 33000 /* CLOCK_SHIFT_MAX bits of 2 GHz */
 /* Two pairs have to lie so far apart to give a rate. */
 #define BASELINE_NS 1000000
 

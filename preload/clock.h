@@ -83,7 +83,7 @@ static inline uint64_t clock_ticks_alone(void)
 
 /*
  * How far ticks are shifted: to a quantum below any time in which a block can pass from one thread
- * to another (8 ns at most), or to one of about 25 us, for what only one thread has a part in. The
+ * to another (8 ns at most), or to one of 16 to 33 us, for what only one thread has a part in. The
  * rate is that of the ticks between the two pairs.
  */
 #define CLOCK_SHIFT_MAX 16
