@@ -21,7 +21,8 @@ struct slot {
 struct stub {
 	uint64_t start;
 	uint64_t end;
-	char *name;
+	const char *symbol; /* libelf's */
+	char *name;	    /* "symbol@plt"; NULL: not asked for yet */
 };
 
 struct libdw_plt {
@@ -126,7 +127,6 @@ static bool add_stub(struct libdw_plt *plt, uint64_t start, uint64_t end, uint64
 							     sizeof(*plt->slots), compare_addresses)
 						   : NULL;
 	struct stub *stubs;
-	char *name;
 
 	if (!found)
 		return true;
@@ -134,9 +134,7 @@ static bool add_stub(struct libdw_plt *plt, uint64_t start, uint64_t end, uint64
 	if (!stubs)
 		return false;
 	plt->stubs = stubs;
-	if (asprintf(&name, "%s@plt", found->name) < 0)
-		return false;
-	stubs[plt->stub_count++] = (struct stub){start, end, name};
+	stubs[plt->stub_count++] = (struct stub){start, end, found->name, NULL};
 	return true;
 }
 
@@ -245,7 +243,14 @@ void libdw_plt_free(struct libdw_plt *plt)
 	free(plt);
 }
 
-const char *libdw_plt_find(const struct libdw_plt *plt, uint64_t address)
+static const char *name_of(struct stub *stub)
+{
+	if (!stub->name && asprintf(&stub->name, "%s@plt", stub->symbol) < 0)
+		stub->name = NULL;
+	return stub->name;
+}
+
+const char *libdw_plt_find(struct libdw_plt *plt, uint64_t address)
 {
 	size_t low = 0, high = plt->stub_count;
 
@@ -257,5 +262,5 @@ const char *libdw_plt_find(const struct libdw_plt *plt, uint64_t address)
 		else
 			high = middle;
 	}
-	return low > 0 && address < plt->stubs[low - 1].end ? plt->stubs[low - 1].name : NULL;
+	return low > 0 && address < plt->stubs[low - 1].end ? name_of(&plt->stubs[low - 1]) : NULL;
 }

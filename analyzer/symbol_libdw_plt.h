@@ -12,6 +12,6 @@ struct libdw_plt *libdw_plt_new(Elf *elf);
 void libdw_plt_free(struct libdw_plt *plt);
 
 /* "malloc@plt", or NULL. Lives as long as the plt. */
-const char *libdw_plt_find(const struct libdw_plt *plt, uint64_t address);
+const char *libdw_plt_find(struct libdw_plt *plt, uint64_t address);
 
 #endif

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DIGIT_BITS 11
+#define DIGITS	   (1 << DIGIT_BITS)
+
 struct symbol {
 	uint64_t address;
 	uint64_t end;	  /* by its size, else that of its section */
@@ -129,12 +132,55 @@ static bool read_all(struct libdw_symbols *symbols, Dwfl_Module *module, uint64_
 	return true;
 }
 
-static int compare(const void *a, const void *b)
+/* Moves the symbols to `to`, in the order of some bits of their addresses, else in that they have.
+ */
+static void order_by_digit(const struct symbol *from, size_t count, struct symbol *to,
+			   uint64_t lowest, unsigned shift)
+{
+	size_t places[DIGITS] = {0}, at = 0;
+
+	for (size_t i = 0; i < count; i++)
+		places[(from[i].address - lowest) >> shift & (DIGITS - 1)]++;
+	for (size_t i = 0; i < DIGITS; i++) {
+		size_t here = places[i];
+
+		places[i] = at;
+		at += here;
+	}
+	for (size_t i = 0; i < count; i++)
+		to[places[(from[i].address - lowest) >> shift & (DIGITS - 1)]++] = from[i];
+}
+
+/* By radix: a large program has tens of thousands, and qsort() took longer than all else here. */
+static bool sort_by_address(struct libdw_symbols *symbols)
+{
+	struct symbol *other = reallocarray(NULL, symbols->count + 1, sizeof(*other));
+	uint64_t lowest = UINT64_MAX, highest = 0;
+
+	if (!other)
+		return false;
+	for (size_t i = 0; i < symbols->count; i++) {
+		uint64_t address = symbols->list[i].address;
+
+		lowest = address < lowest ? address : lowest;
+		highest = address > highest ? address : highest;
+	}
+	for (unsigned shift = 0; shift < 64 && highest > lowest && (highest - lowest) >> shift;
+	     shift += DIGIT_BITS) {
+		struct symbol *sorted = other;
+
+		order_by_digit(symbols->list, symbols->count, sorted, lowest, shift);
+		other = symbols->list;
+		symbols->list = sorted;
+	}
+	free(other);
+	return true;
+}
+
+static int compare_names(const void *a, const void *b)
 {
 	const struct symbol *x = a, *y = b;
 
-	if (x->address != y->address)
-		return x->address < y->address ? -1 : 1;
 	if (x->rank != y->rank)
 		return x->rank < y->rank ? -1 : 1;
 	return strcmp(x->name, y->name);
@@ -142,17 +188,21 @@ static int compare(const void *a, const void *b)
 
 static bool index_all(struct libdw_symbols *symbols)
 {
-	struct symbol *list = symbols->list;
+	struct symbol *list;
 	size_t next;
 
-	if (symbols->count)
-		qsort(list, symbols->count, sizeof(*list), compare);
+	if (!sort_by_address(symbols))
+		return false;
+	list = symbols->list;
 	for (size_t i = 0; i < symbols->count; i = next) {
-		uint64_t end = list[i].end;
+		uint64_t end;
 
 		for (next = i + 1; next < symbols->count; next++)
 			if (list[next].address != list[i].address)
 				break;
+		if (next - i > 1)
+			qsort(list + i, next - i, sizeof(*list), compare_names);
+		end = list[i].end;
 		if (!list[i].sized && next < symbols->count && list[next].address < end)
 			end = list[next].address;
 		if (!symbol_ranges_add(&symbols->ranges, list[i].address, end, (uint32_t)i))
