@@ -6,9 +6,9 @@
 
 #include "symbol_libdw_bytes.h"
 #include "symbol_libdw_paths.h"
+#include "symbol_libdw_section.h"
 
 #include <dwarf.h>
-#include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,52 +51,21 @@ struct state {
 
 /* ---- where it lies ---- */
 
-/* A section as libdw has it: elf_compress() has inflated it in place if need was. */
-static struct libdw_bytes find_section(Elf *elf, const char *wanted)
-{
-	struct libdw_bytes nothing = {NULL, NULL, false};
-	Elf_Scn *section = NULL;
-	size_t names;
-
-	if (elf_getshdrstrndx(elf, &names) != 0)
-		return nothing;
-	while ((section = elf_nextscn(elf, section))) {
-		GElf_Shdr head;
-		const char *name;
-		Elf_Data *data;
-
-		if (!gelf_getshdr(section, &head) || head.sh_type == SHT_NOBITS ||
-		    (head.sh_flags & SHF_COMPRESSED))
-			continue;
-		name = elf_strptr(elf, names, head.sh_name);
-		if (!name || strcmp(name, wanted) != 0)
-			continue;
-		data = elf_rawdata(section, NULL);
-		if (!data || !data->d_buf)
-			return nothing;
-		return (struct libdw_bytes){data->d_buf,
-					    (const uint8_t *)data->d_buf + data->d_size, false};
-	}
-	return nothing;
-}
-
 /* The table of a unit, from its head on; libdw has to take other byte orders. */
 static bool find_table(Dwarf_Die *unit, struct libdw_bytes *table, struct head *head)
 {
 	Elf *elf = dwarf_getelf(dwarf_cu_getdwarf(unit->cu));
-	const char *ident = elf ? elf_getident(elf, NULL) : NULL;
 	Dwarf_Attribute attribute;
 	Dwarf_Word offset;
 
-	if (!ident || ident[EI_DATA] != ELFDATA2LSB || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ ||
-	    dwarf_formudata(dwarf_attr(unit, DW_AT_stmt_list, &attribute), &offset) != 0)
+	if (dwarf_formudata(dwarf_attr(unit, DW_AT_stmt_list, &attribute), &offset) != 0)
 		return false;
-	*table = find_section(elf, ".debug_line");
+	*table = libdw_section(elf, ".debug_line");
 	if (offset >= (size_t)(table->end - table->at))
 		return false;
 	table->at += offset;
-	head->paths.strings = find_section(elf, ".debug_str");
-	head->paths.line_strings = find_section(elf, ".debug_line_str");
+	head->paths.strings = libdw_section(elf, ".debug_str");
+	head->paths.line_strings = libdw_section(elf, ".debug_line_str");
 	return true;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "symbol_libdw_units.h"
 
+#include "symbol_libdw_aranges.h"
 #include "symbol_libdw_ranges.h"
 #include "symbol_libdw_scopes.h"
 #include "symbol_libdw_unit.h"
@@ -19,7 +20,7 @@ enum stage { STAGE_NOTHING, STAGE_ARANGES, STAGE_STATED, STAGE_WALKED };
 
 /* A unit that is made when it is first asked. */
 struct entry {
-	Dwarf_Off offset; /* of its DIE */
+	Dwarf_Off offset; /* of its head by .debug_aranges, else of its DIE */
 	struct libdw_unit *unit;
 };
 
@@ -90,59 +91,40 @@ static bool add_entry(struct libdw_units *units, Dwarf_Off offset)
 
 /* ---- .debug_aranges ---- */
 
-static int compare_offsets(const void *a, const void *b)
+/* A set of ranges is a unit's; should there be two of one unit, they are as of two. */
+static bool take_range(void *context, uint64_t unit, uint64_t start, uint64_t bytes)
 {
-	Dwarf_Off x = ((const struct entry *)a)->offset, y = ((const struct entry *)b)->offset;
+	struct libdw_units *units = context;
 
-	return (x > y) - (x < y);
-}
-
-/* The different units of the table, in the order in which they lie in the file. */
-static bool list_units(struct libdw_units *units, Dwarf_Aranges *table, size_t count)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		Dwarf_Off offset;
-
-		if (dwarf_getarangeinfo(dwarf_onearange(table, i), NULL, NULL, &offset) != 0 ||
-		    (units->count && units->entries[units->count - 1].offset == offset))
-			continue;
-		if (units->count == UNITS_MAX || !add_entry(units, offset))
+	if (units->count == 0 || units->entries[units->count - 1].offset != unit)
+		if (units->count == UNITS_MAX || !add_entry(units, unit))
 			return false;
-	}
-	if (units->count)
-		qsort(units->entries, units->count, sizeof(*units->entries), compare_offsets);
-	for (size_t i = 0; i < units->count; i++)
-		if (kept == 0 || units->entries[kept - 1].offset != units->entries[i].offset)
-			units->entries[kept++] = units->entries[i];
-	units->count = kept;
-	return true;
+	/* As in libdw_die_ranges(): nothing lies at 0. */
+	return start <= 1 || symbol_ranges_add(&units->ranges, start, start + bytes,
+					       (uint32_t)(units->count - 1));
 }
 
 static bool read_aranges(struct libdw_units *units)
 {
-	Dwarf_Aranges *table;
-	size_t count;
-
-	if (dwarf_getaranges(units->dwarf, &table, &count) != 0 || !list_units(units, table, count))
+	if (!libdw_aranges_read(units->dwarf, take_range, units))
 		return false;
-	for (size_t i = 0; i < count; i++) {
-		struct entry key, *entry;
-		Dwarf_Addr start;
-		Dwarf_Word bytes;
-
-		if (dwarf_getarangeinfo(dwarf_onearange(table, i), &start, &bytes, &key.offset))
-			continue;
-		entry = bsearch(&key, units->entries, units->count, sizeof(key), compare_offsets);
-		/* As in libdw_die_ranges(): nothing lies at 0. */
-		if (entry && start > 1 &&
-		    !symbol_ranges_add(&units->ranges, start, start + bytes,
-				       (uint32_t)(entry - units->entries)))
-			return false;
-	}
 	symbol_ranges_sort(&units->ranges);
 	return true;
+}
+
+/* A unit's DIE is behind its head. */
+static bool unit_die(struct libdw_units *units, const struct entry *entry, Dwarf_Die *die)
+{
+	Dwarf_Off offset = entry->offset, next;
+	size_t head_bytes;
+
+	if (units->stage == STAGE_ARANGES) {
+		if (dwarf_next_unit(units->dwarf, offset, &next, &head_bytes, NULL, NULL, NULL,
+				    NULL, NULL, NULL) != 0)
+			return false;
+		offset += head_bytes;
+	}
+	return dwarf_offdie(units->dwarf, offset, die) != NULL;
 }
 
 /* ---- all units ---- */
@@ -183,7 +165,7 @@ static struct libdw_unit *unit_at(struct libdw_units *units, uint32_t index)
 	uint8_t type = 0;
 	bool is_split;
 
-	if (entry->unit || !dwarf_offdie(units->dwarf, entry->offset, &die))
+	if (entry->unit || !unit_die(units, entry, &die))
 		return entry->unit;
 	if (!is_code_unit(&die) ||
 	    dwarf_cu_info(die.cu, NULL, &type, NULL, &split, NULL, NULL, NULL) != 0)

@@ -93,7 +93,7 @@ get_property(SYMBOLS_FILES GLOBAL PROPERTY SYMBOLS_FILES)
 file(WRITE ${SYMBOLS_DIR}/variants.txt "${SYMBOLS_LINES}")
 add_custom_target(symbols_fixtures DEPENDS ${SYMBOLS_FILES})
 foreach(test test_symbolizer test_symbolizer_lines test_symbolizer_modules test_symbolizer_damage
-		test_symbolizer_inflate)
+		test_symbolizer_inflate test_symbolizer_aranges)
 	target_sources(${test} PRIVATE ${SYMBOLS_SOURCE}/symbols_support.c)
 	add_dependencies(${test} symbols_fixtures)
 	target_compile_definitions(${test} PRIVATE SYMBOLS_DIR="${SYMBOLS_DIR}"
