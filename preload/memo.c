@@ -3,105 +3,94 @@
 #include <stdatomic.h>
 #include <string.h>
 
-_Static_assert((MEMO_RECORDS & (MEMO_RECORDS - 1)) == 0, "positions are taken modulo this");
-_Static_assert((MEMO_JOINS & (MEMO_JOINS - 1)) == 0, "hashes are masked by this");
+_Static_assert((MEMO_CHECKS & (MEMO_CHECKS - 1)) == 0, "positions are taken modulo this");
 
 /* 0 is "none", and with positions that begin here nothing is alive at first. */
-#define FIRST_POSITION (2 * MEMO_RECORDS)
-#define LAST_POSITION  (INT32_MAX - 4 * MEMO_RECORDS) /* the top bit is others' to use */
+#define FIRST_POSITION (2 * MEMO_CHECKS)
+#define LAST_POSITION  (INT32_MAX - 4 * MEMO_CHECKS)
 
 void memo_reset(struct memo *memo, uint32_t generation)
 {
-	memset(memo->index, 0, sizeof(memo->index));
-	memset(memo->joins, 0, sizeof(memo->joins));
 	memset(memo->stacks, 0, sizeof(memo->stacks));
 	memset(memo->latest, 0, sizeof(memo->latest));
+	memset(memo->tags, 0, sizeof(memo->tags));
 	memo->head = FIRST_POSITION;
 	memo->generation = generation;
 }
 
-memo_position memo_reserve(struct memo *memo, unsigned count)
+const struct memo_stack *memo_find(struct memo *memo, const struct unwind_origin *origin,
+				   uintptr_t top, unsigned room, bool also_latest)
+{
+	unsigned latest = memo_latest_of(origin->pc, origin->sp);
+	const struct memo_stack *set = memo->stacks[latest % MEMO_SETS];
+	unsigned looks = MEMO_WAYS - !also_latest;
+
+	for (unsigned i = 1; i <= looks; i++) {
+		unsigned way = (memo->latest[latest] + i) % MEMO_WAYS;
+
+		if (!memo_is_known(memo, &set[way], origin, top, room))
+			continue;
+		memo->latest[latest] = (uint8_t)way;
+		return &set[way];
+	}
+	return NULL;
+}
+
+bool memo_seen(struct memo *memo, uint32_t node, uintptr_t sp)
+{
+	uint64_t hash = (sp ^ (uint64_t)node << 32) * 0x9e3779b97f4a7c15;
+	struct memo_tag *tag = &memo->tags[hash >> (64 - __builtin_ctz(MEMO_TAGS))];
+	uint8_t now = (uint8_t)(++memo->looks / MEMO_OF_LATE), own = (uint8_t)(hash >> 32);
+	bool seen = tag->hash == own && (uint8_t)(now - tag->when) <= 1;
+
+	*tag = (struct memo_tag){own, now};
+	return seen;
+}
+
+/* Room for contiguous checks, which are the caller's to fill in: the position of the first. */
+static memo_position reserve(struct memo *memo, unsigned count)
 {
 	memo_position first = memo->head;
 
-	if (count > MEMO_RECORDS / 2)
-		return 0;
 	if (first > LAST_POSITION) {
 		memo_reset(memo, memo->generation);
 		first = memo->head;
 	}
-	if (first % MEMO_RECORDS + count > MEMO_RECORDS)
-		first += MEMO_RECORDS - first % MEMO_RECORDS;
-	/* What is overwritten from now on is dead, should we never come to memo_publish(). */
+	if (first % MEMO_CHECKS + count > MEMO_CHECKS)
+		first += MEMO_CHECKS - first % MEMO_CHECKS;
+	/* What is overwritten from now on is dead, should the caller never come to its end. */
 	memo->head = first + count;
 	atomic_signal_fence(memory_order_seq_cst);
 	return first;
 }
 
-void memo_publish(struct memo *memo, memo_position first, unsigned count)
+void memo_keep(struct memo *memo, const struct memo_stack *stack, const struct memo_check *checks)
 {
-	atomic_signal_fence(memory_order_seq_cst);
-	for (memo_position position = first; position < first + count; position++) {
-		const struct memo_meta *meta = memo_meta_at(memo, position);
-
-		if (meta->kind != MEMO_CHECK && meta->kind != MEMO_LINK)
-			*memo_index_at(memo, memo_check_at(memo, position)->value, meta->sp) =
-			    position;
-	}
-}
-
-static struct memo_join *join_at(struct memo *memo, memo_position first, memo_position last,
-				 uint32_t outer)
-{
-	uint64_t hash = first * 0x9e3779b97f4a7c15 ^ (last + ((uint64_t)outer << 32));
-	hash *= 0xff51afd7ed558ccd;
-	return &memo->joins[hash >> 40 & (MEMO_JOINS - 1)];
-}
-
-uint32_t memo_join_find(struct memo *memo, memo_position first, memo_position last, uint32_t outer)
-{
-	const struct memo_join *join = join_at(memo, first, last, outer);
-
-	if (join->first != first || join->last != last || join->outer != outer)
-		return 0;
-	return join->node;
-}
-
-void memo_join_keep(struct memo *memo, memo_position first, memo_position last, uint32_t outer,
-		    uint32_t node)
-{
-	struct memo_join *join = join_at(memo, first, last, outer);
-
-	join->first = 0;
-	atomic_signal_fence(memory_order_seq_cst);
-	join->last = last;
-	join->outer = outer;
-	join->node = node;
-	atomic_signal_fence(memory_order_seq_cst);
-	join->first = first;
-}
-
-void memo_keep_stack(struct memo *memo, memo_position first)
-{
-	const struct memo_meta *meta = memo_meta_at(memo, first);
-	uintptr_t pc = memo_check_at(memo, first)->value;
-	unsigned latest = memo_latest_of(pc, meta->sp);
+	unsigned latest = memo_latest_of(stack->pc, stack->sp);
 	/* The one before the latest was found longest ago, if they come in turn. */
 	unsigned way = (memo->latest[latest] + MEMO_WAYS - 1) % MEMO_WAYS;
-	struct memo_stack *stack = &memo->stacks[latest % MEMO_SETS][way];
+	struct memo_stack *kept = &memo->stacks[latest % MEMO_SETS][way];
+	memo_position first;
+	struct memo_check *to;
 
-	stack->pc = 0;
+	if (stack->count > MEMO_CHECKS / 2)
+		return;
+	/* At least one, so that there is a position that tells of its end. */
+	first = reserve(memo, stack->count + 1U);
+	to = &memo->checks[first % MEMO_CHECKS];
+	memcpy(to, checks, stack->count * sizeof(*checks));
+	kept->pc = 0;
 	atomic_signal_fence(memory_order_seq_cst);
-	stack->sp = meta->sp;
-	stack->fp = memo_check_at(memo, first - meta->fp_check)->value;
-	stack->fp_mask = meta->fp_check ? UINTPTR_MAX : 0;
-	stack->checks = memo_check_at(memo, first);
-	stack->first = first;
-	stack->node = meta->node;
-	stack->reach = meta->reach;
-	stack->frames = meta->frames;
-	stack->count = (uint16_t)(meta->end - first);
+	kept->sp = stack->sp;
+	kept->fp = stack->fp;
+	kept->fp_mask = stack->fp_mask;
+	kept->checks = to;
+	kept->first = first;
+	kept->node = stack->node;
+	kept->reach = stack->reach;
+	kept->frames = stack->frames;
+	kept->count = stack->count;
 	atomic_signal_fence(memory_order_seq_cst);
-	stack->pc = pc;
+	kept->pc = stack->pc;
 	memo->latest[latest] = (uint8_t)way;
 }

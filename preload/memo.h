@@ -1,27 +1,15 @@
 /*
- * What a thread remembers of the stacks it has walked, kept so that walking one again is little
- * more than reading its return addresses again.
+ * What one thread remembers of its call stacks, to know them again without walking.
  *
- * A walk is a pure function of its first frame and of the words it read. So frames are kept as
- * *checks* {where, value}: "the word at `where` was `value`", in the order in which they were read,
- * contiguous for the frames that one event walked (a *run*). A run ends where the walk ended or
- * met frames already kept: then it has a link to those. The checks from a frame to the end of its
- * run, and on along the links, are its *chain*. Whoever stands in the chain's first frame {pc, sp,
- * and fp where the chain depends on it} and finds every check still true has the same stack, and
- * its id is the one kept with that frame. A check that is not true any more ends what is known: the
- * walk goes on from the last frame before it.
- *
- * Runs lie in a ring of records, found through a hash of (pc, sp), and are overwritten in time.
- * Positions count records ever made, so a position alone tells whether its record still exists.
- *
- * Frames that lead into the outer part of another stack get their ids from *joins*: {first frame,
- * last frame of a chain's piece, id of what is beyond} -> id.
- *
- * Stacks that are one run are found without all this, in sets of a few that may begin with the same
- * {pc, sp}: one frame often has several stacks that come in turn.
+ * A walk is a pure function of its first frame and of the words it read. Those words are kept as
+ * *checks* {where, value}: whoever stands in the same first frame {pc, sp, and fp where the walk
+ * depends on it} and finds every check still true has the same stack. Stacks that came more than
+ * once lie in sets of a few that may begin with the same {pc, sp}, since one frame often has
+ * several stacks that come in turn. Their checks lie in a ring and are overwritten in time;
+ * positions count checks ever made, so a position alone tells whether its check still exists.
  *
  * All of it belongs to one thread and is never read by another. A reader that was interrupted for
- * good (longjmp out of a signal handler) leaves it sound: records are found only when they are
+ * good (longjmp out of a signal handler) leaves it sound: stacks are found only when they are
  * complete.
  */
 #ifndef MEMO_H
@@ -30,121 +18,67 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MEMO_RECORDS 2048 /* power of two */
-#define MEMO_INDEX   2048
-#define MEMO_JOINS   1024
+#include "arch.h"
+#include "unwind.h"
+#include "unwind_step.h"
+
+#define MEMO_CHECKS  2048 /* power of two */
 #define MEMO_SETS    64
 #define MEMO_WAYS    4
 #define MEMO_LATEST  512
+#define MEMO_TAGS    1024
+#define MEMO_OF_LATE 32 /* looks */
 
-typedef uint32_t memo_position; /* of a record; 0: none */
+typedef uint32_t memo_position; /* of a check; 0: none */
 
 struct memo_check {
 	uintptr_t value;
 	uintptr_t where;
 };
 
-enum memo_kind {
-	MEMO_CHECK, /* a word that decides where later ones are */
-	MEMO_FRAME, /* the check is of its return address */
-	MEMO_LINK,  /* the return address into the frame that `link` tells; end of a run */
-	MEMO_END,   /* the outermost frame; end of a run */
-	MEMO_OPEN,  /* a frame beyond which nothing was kept; end of a run */
-};
-
-struct memo_meta {
-	uintptr_t sp;	   /* of the frame */
-	memo_position end; /* last record of the run */
-	union {
-		uint32_t node;	    /* stack id of the chain from here; 0: not known */
-		memo_position link; /* LINK: the frame it leads to */
-	};
-	uint32_t
-	    fp_below;	/* sp less the address that fp was last restored from; 0: not in this run */
-	uint32_t reach; /* sp of the run's last record less this one's; UINT32_MAX: or more */
-	uint16_t frames;   /* from here to the end of the run, both included */
-	uint16_t fp_check; /* the chain depends on fp, whose value is so many checks before; or 0 */
-	uint8_t kind;	   /* enum memo_kind */
-	uint8_t end_kind;  /* that of the run's last record */
-};
-
-_Static_assert(sizeof(struct memo_meta) == 32, "two share a cache line");
-
-struct memo_join {
-	memo_position first; /* 0: not in use */
-	memo_position last;
-	uint32_t outer; /* id of the frames beyond `last` */
-	uint32_t node;	/* id of `first` and all beyond */
-};
-
-/* A whole stack that is one run: all that it takes to know it again, but its checks. */
+/* A whole stack: all that it takes to know it again, but its checks. */
 struct memo_stack {
 	_Alignas(64) uintptr_t pc; /* of its first frame; 0: not in use */
 	uintptr_t sp;
 	uintptr_t fp;			 /* of which the bits of */
 	uintptr_t fp_mask;		 /* this decide: all or none */
-	const struct memo_check *checks; /* the first record's; the next `count` decide */
-	memo_position first;		 /* its first record */
+	const struct memo_check *checks; /* outermost first */
+	memo_position first;		 /* its first check */
 	uint32_t node;
-	uint32_t reach;
+	uint32_t reach; /* no check is so far from sp, or further */
 	uint16_t frames;
-	uint16_t count;
+	uint16_t count; /* of checks */
 };
 
 _Static_assert(sizeof(struct memo_stack) == 64, "one to a cache line");
 
-struct memo {
-	memo_position head;  /* the next record's; everything before is complete */
-	uint32_t generation; /* the caller's; 0: nothing was ever kept */
-	struct memo_check checks[MEMO_RECORDS];
-	struct memo_meta meta[MEMO_RECORDS];
-	memo_position index[MEMO_INDEX];
-	struct memo_join joins[MEMO_JOINS];
-	struct memo_stack stacks[MEMO_SETS][MEMO_WAYS];
-	uint8_t latest[MEMO_LATEST]; /* the way of its set that was found last, by finer hash */
+/* A stack that was asked for. */
+struct memo_tag {
+	uint8_t hash;
+	uint8_t when; /* in units of MEMO_OF_LATE looks */
 };
 
-static inline struct memo_check *memo_check_at(struct memo *memo, memo_position position)
+struct memo {
+	memo_position head;  /* the next check's; everything before is complete */
+	uint32_t generation; /* the caller's; 0: nothing was ever kept */
+	uint32_t looks;	     /* for stacks seen of late */
+	struct memo_check checks[MEMO_CHECKS];
+	struct memo_stack stacks[MEMO_SETS][MEMO_WAYS];
+	uint8_t latest[MEMO_LATEST]; /* the way of its set that was found last, by finer hash */
+	struct memo_tag tags[MEMO_TAGS];
+};
+
+/* Not zero: the word that the check is about has changed. */
+static inline uintptr_t memo_changed(const struct memo_check *check)
 {
-	return &memo->checks[position % MEMO_RECORDS];
+	return arch_strip_pc(unwind_load(check->where)) ^ check->value;
 }
 
-static inline struct memo_meta *memo_meta_at(struct memo *memo, memo_position position)
-{
-	return &memo->meta[position % MEMO_RECORDS];
-}
-
-/* Whether the record at `position` has not been overwritten. Then nor has the rest of its run. */
+/* Whether the check at `position` has not been overwritten. Then nor have those made after it. */
 static inline bool memo_alive(const struct memo *memo, memo_position position)
 {
-	/* Positions begin beyond 2 * MEMO_RECORDS, so that 0 is never alive. */
-	return memo->head - position - 1 < MEMO_RECORDS;
-}
-
-static inline memo_position *memo_index_at(struct memo *memo, uintptr_t pc, uintptr_t sp)
-{
-	uint64_t hash = (pc ^ sp << 20) * 0x9e3779b97f4a7c15;
-	return &memo->index[hash >> (64 - __builtin_ctz(MEMO_INDEX))];
-}
-
-/* Whether the chain from `position` asks nothing of fp, or asks what `fp` is. */
-static inline bool memo_fp_fits(struct memo *memo, memo_position position, uintptr_t fp)
-{
-	memo_position check = position - memo_meta_at(memo, position)->fp_check;
-
-	return check == position ||
-	       (memo_alive(memo, check) && memo_check_at(memo, check)->value == fp);
-}
-
-/* The position of the frame {pc, sp, fp}; 0: it is not known. */
-static inline memo_position memo_find(struct memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t fp)
-{
-	memo_position position = *memo_index_at(memo, pc, sp);
-
-	if (!memo_alive(memo, position) || memo_check_at(memo, position)->value != pc ||
-	    memo_meta_at(memo, position)->sp != sp || !memo_fp_fits(memo, position, fp))
-		return 0;
-	return position;
+	/* Positions begin beyond 2 * MEMO_CHECKS, so that 0 is never alive. */
+	return memo->head - position - 1 < MEMO_CHECKS;
 }
 
 /* Where `latest` tells the way for {pc, sp}; modulo MEMO_SETS it is the set. */
@@ -154,24 +88,71 @@ static inline unsigned memo_latest_of(uintptr_t pc, uintptr_t sp)
 	return (unsigned)(hash >> (64 - __builtin_ctz(MEMO_LATEST)));
 }
 
-/* Keeps the stack that begins with the record at `first` and is one run with a known id. */
-void memo_keep_stack(struct memo *memo, memo_position first);
+/* Whether the `count` checks hold: four at a time, the innermost first. */
+static inline __attribute__((always_inline)) bool memo_all_hold(const struct memo_check *checks,
+								unsigned count)
+{
+	const struct memo_check *check = checks + count;
+
+	if (count < 4) {
+		while (check > checks)
+			if (memo_changed(--check))
+				return false;
+		return true;
+	}
+	for (; check - checks > 4; check -= 4)
+		if (memo_changed(check - 1) | memo_changed(check - 2) | memo_changed(check - 3) |
+		    memo_changed(check - 4))
+			return false;
+	/* Some of these once more, which costs less than counting them. */
+	return !(memo_changed(checks) | memo_changed(checks + 1) | memo_changed(checks + 2) |
+		 memo_changed(checks + 3));
+}
+
+/*
+ * Whether the stack that begins at `origin` is this one, and has no more frames than there is room
+ * for; words up to `top` may be read.
+ */
+static inline __attribute__((always_inline)) bool memo_is_known(const struct memo *memo,
+								const struct memo_stack *known,
+								const struct unwind_origin *origin,
+								uintptr_t top, unsigned room)
+{
+	return !((known->pc ^ origin->pc) | (known->sp ^ origin->sp) |
+		 ((known->fp ^ origin->fp) & known->fp_mask)) &&
+	       memo_alive(memo, known->first) && known->reach <= top - origin->sp &&
+	       known->frames <= room && memo_all_hold(known->checks, known->count);
+}
+
+/* The one that began like this, or nearly, when one was found last. */
+static inline const struct memo_stack *memo_latest(const struct memo *memo,
+						   const struct unwind_origin *origin)
+{
+	unsigned latest = memo_latest_of(origin->pc, origin->sp);
+
+	return &memo->stacks[latest % MEMO_SETS][memo->latest[latest]];
+}
+
+/*
+ * The stack that begins at `origin`, and is the latest from now on; NULL: it is not known. Looks at
+ * the latest only if told to, after the others. Otherwise as memo_is_known().
+ */
+const struct memo_stack *memo_find(struct memo *memo, const struct unwind_origin *origin,
+				   uintptr_t top, unsigned room, bool also_latest);
+
+/*
+ * Whether this stack was asked for of late, once in the last 32 to 64 times or, by chance, another.
+ * Those that come back no sooner are rather walked than kept.
+ */
+bool memo_seen(struct memo *memo, uint32_t node, uintptr_t sp);
+
+/*
+ * Keeps a stack, which has all but where its `checks` are to be: they are copied. Too many of them:
+ * nothing is kept.
+ */
+void memo_keep(struct memo *memo, const struct memo_stack *stack, const struct memo_check *checks);
 
 /* Forgets everything. */
 void memo_reset(struct memo *memo, uint32_t generation);
-
-/*
- * Room for a run of `count` contiguous records: the position of the first; the records are the
- * caller's to fill in, and nobody finds them before memo_publish(). 0: too many.
- */
-memo_position memo_reserve(struct memo *memo, unsigned count);
-
-/* Puts the frames among the `count` records from `first` on into the index. */
-void memo_publish(struct memo *memo, memo_position first, unsigned count);
-
-/* The id kept for a join, 0: none. */
-uint32_t memo_join_find(struct memo *memo, memo_position first, memo_position last, uint32_t outer);
-void memo_join_keep(struct memo *memo, memo_position first, memo_position last, uint32_t outer,
-		    uint32_t node);
 
 #endif

@@ -3,6 +3,6 @@
 #define UNWIND_MEMO_H
 
 /* No less than unwind_memo.state_bytes. */
-#define UNWIND_MEMO_STATE_BYTES (320 * 1024)
+#define UNWIND_MEMO_STATE_BYTES (1U << 20)
 
 #endif

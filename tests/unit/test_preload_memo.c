@@ -24,125 +24,130 @@ static void make_memo(void)
 	memo_reset(memo, 0);
 }
 
-/* A run of `count` frames with sp from `sp` on. */
-static memo_position keep_frames(unsigned count, uintptr_t pc, uintptr_t sp)
+/* Keeps a stack {pc, sp} of so many checks, each of which has a value of its own. */
+static void keep_stack(unsigned count, uintptr_t pc, uintptr_t sp)
 {
-	memo_position first = memo_reserve(memo, count);
+	static struct memo_check checks[MEMO_CHECKS];
+	struct memo_stack stack = {.pc = pc, .sp = sp, .node = 1, .count = (uint16_t)count};
 
-	for (unsigned i = 0; first && i < count; i++) {
-		memo_check_at(memo, first + i)->value = pc;
-		*memo_meta_at(memo, first + i) =
-		    (struct memo_meta){.sp = sp + i, .end = first + count - 1, .kind = MEMO_FRAME};
+	for (unsigned i = 0; i < count; i++)
+		checks[i] = (struct memo_check){pc + sp + i, i};
+	memo_keep(memo, &stack, checks);
+}
+
+/* The stack {pc, sp}, if it is there with all its checks. */
+static const struct memo_stack *find_stack(uintptr_t pc, uintptr_t sp)
+{
+	const struct memo_stack *set = memo->stacks[memo_latest_of(pc, sp) % MEMO_SETS];
+
+	for (unsigned i = 0; i < MEMO_WAYS; i++) {
+		if (set[i].pc != pc || set[i].sp != sp || !memo_alive(memo, set[i].first))
+			continue;
+		for (unsigned j = 0; j < set[i].count; j++) {
+			ck_assert_uint_eq(set[i].checks[j].value, pc + sp + j);
+			ck_assert_uint_eq(set[i].checks[j].where, j);
+		}
+		return &set[i];
 	}
-	if (first)
-		memo_publish(memo, first, count);
-	return first;
+	return NULL;
 }
 
 START_TEST(nothing_is_known_at_first)
 {
 	make_memo();
 	ck_assert(!memo_alive(memo, 0));
-	ck_assert_uint_eq(memo_find(memo, 0, 0, 0), 0);
-	ck_assert_uint_eq(memo_join_find(memo, 1, 2, 3), 0);
+	ck_assert_ptr_null(find_stack(0, 0));
 }
 END_TEST
 
 START_TEST(finds_what_was_kept_and_not_overwritten)
 {
+	unsigned checks = 0;
+
 	make_memo();
 	for (unsigned i = 0; i < 5000; i++) {
-		unsigned count = 1 + i % 37;
-		memo_position first = keep_frames(count, i + 1, 1000 * i);
+		unsigned count = i % 37;
 
-		ck_assert_uint_gt(first, 0);
-		for (unsigned j = 0; j < count; j++)
-			ck_assert_uint_eq(memo_find(memo, i + 1, 1000 * i + j, 0), first + j);
-		ck_assert_uint_eq(memo_find(memo, i + 2, 1000 * i, 0), 0);
-		/* Runs are contiguous in memory too. */
-		ck_assert_uint_le(first % MEMO_RECORDS + count, MEMO_RECORDS);
-		if (i > MEMO_RECORDS)
-			ck_assert_uint_eq(memo_find(memo, i + 1 - MEMO_RECORDS,
-						    1000 * (uintptr_t)(i - MEMO_RECORDS), 0),
-					  0);
+		keep_stack(count, i + 1, 1000 * i);
+		ck_assert_ptr_nonnull(find_stack(i + 1, 1000 * i));
+		ck_assert_uint_eq(find_stack(i + 1, 1000 * i)->count, count);
+		ck_assert_ptr_null(find_stack(i + 2, 1000 * i));
+		/* The one found last is looked at first. */
+		ck_assert_ptr_eq(find_stack(i + 1, 1000 * i),
+				 &memo->stacks[memo_latest_of(i + 1, 1000 * i) % MEMO_SETS]
+					      [memo->latest[memo_latest_of(i + 1, 1000 * i)]]);
+		checks += count + 1;
+		if (checks < MEMO_CHECKS && i < MEMO_WAYS)
+			ck_assert_ptr_nonnull(find_stack(1, 0));
 	}
-	ck_assert_uint_eq(memo_reserve(memo, MEMO_RECORDS), 0);
+	ck_assert_ptr_null(find_stack(1, 0));
 }
 END_TEST
 
-/* As many records as there is room for, up to the latest. */
+START_TEST(too_many_checks_are_not_kept)
+{
+	make_memo();
+	keep_stack(MEMO_CHECKS / 2, 1, 1);
+	ck_assert_ptr_nonnull(find_stack(1, 1));
+	keep_stack(MEMO_CHECKS / 2 + 1, 2, 2);
+	ck_assert_ptr_null(find_stack(2, 2));
+	ck_assert_ptr_nonnull(find_stack(1, 1));
+}
+END_TEST
+
+/* As many checks as there is room for, up to the latest. */
 START_TEST(alive_until_overwritten)
 {
 	make_memo();
-	for (unsigned i = 0; i < 3 * MEMO_RECORDS; i++) {
-		memo_position latest = keep_frames(1, 1, 1);
+	for (unsigned i = 0; i < 3 * MEMO_CHECKS; i++) {
+		memo_position latest = memo->head;
 
+		keep_stack(0, 1, 1);
+		ck_assert_uint_eq(memo->head, latest + 1);
 		ck_assert(memo_alive(memo, latest));
 		ck_assert(!memo_alive(memo, latest + 1));
-		ck_assert(memo_alive(memo, latest + 1 - MEMO_RECORDS));
-		ck_assert(!memo_alive(memo, latest - MEMO_RECORDS));
+		ck_assert(memo_alive(memo, latest + 1 - MEMO_CHECKS));
+		ck_assert(!memo_alive(memo, latest - MEMO_CHECKS));
 	}
 }
 END_TEST
 
-/* Nothing is found again where the next records are not filled in yet. */
 START_TEST(nothing_is_known_after_a_reset)
 {
-	memo_position first;
-
 	make_memo();
-	first = keep_frames(100, 7, 70);
-	memo_keep_stack(memo, first);
-	memo_join_keep(memo, first, first + 5, 1, 9);
+	keep_stack(100, 7, 70);
+	memo_seen(memo, 5, 6);
 	memo_reset(memo, 1);
-	ck_assert_uint_eq(memo_reserve(memo, 100), first);
-	for (unsigned i = 0; i < 100; i++)
-		ck_assert_uint_eq(memo_find(memo, 7, 70 + i, 0), 0);
+	ck_assert_uint_eq(memo->generation, 1);
 	for (unsigned i = 0; i < MEMO_SETS * MEMO_WAYS; i++)
 		ck_assert_uint_eq(memo->stacks[i / MEMO_WAYS][i % MEMO_WAYS].pc, 0);
-	ck_assert_uint_eq(memo_join_find(memo, first, first + 5, 1), 0);
-}
-END_TEST
-
-/* A frame needs the record with its fp, which is overwritten before it is. */
-START_TEST(unknown_without_its_fp)
-{
-	memo_position first, frame;
-
-	make_memo();
-	first = keep_frames(20, 7, 70);
-	frame = first + 10;
-	memo_meta_at(memo, frame)->fp_check = 10;
-	ck_assert_uint_eq(memo_find(memo, 7, 80, 7), frame);
-	ck_assert_uint_eq(memo_find(memo, 7, 80, 6), 0);
-	while (memo->head < first + MEMO_RECORDS)
-		keep_frames(1, 1, 1);
-	ck_assert_uint_eq(memo_find(memo, 7, 80, 7), frame);
-	keep_frames(1, 7, 1);
-	ck_assert(memo_alive(memo, frame));
-	ck_assert_uint_eq(memo_find(memo, 7, 80, 7), 0);
 }
 END_TEST
 
 START_TEST(positions_start_over)
 {
 	make_memo();
-	memo->head = INT32_MAX - MEMO_RECORDS;
-	ck_assert_uint_gt(keep_frames(5, 7, 70), 0);
-	ck_assert_uint_lt(memo->head, 4 * MEMO_RECORDS);
-	ck_assert_uint_gt(memo_find(memo, 7, 70, 0), 0);
+	memo->head = INT32_MAX - MEMO_CHECKS;
+	keep_stack(5, 7, 70);
+	ck_assert_uint_lt(memo->head, 4 * MEMO_CHECKS);
+	ck_assert_ptr_nonnull(find_stack(7, 70));
 }
 END_TEST
 
-START_TEST(joins_are_exact)
+/* Asked for again within 32 times: seen; after 64 others, or never before: not. */
+START_TEST(seen_only_of_late)
 {
 	make_memo();
-	for (unsigned i = 1; i < 20000; i++) {
-		memo_join_keep(memo, i, i + 5, i * 3, i * 7);
-		ck_assert_uint_eq(memo_join_find(memo, i, i + 5, i * 3), i * 7);
-		ck_assert_uint_eq(memo_join_find(memo, i, i + 6, i * 3), 0);
-		ck_assert_uint_eq(memo_join_find(memo, i, i + 5, i * 3 + 1), 0);
-		ck_assert_uint_eq(memo_join_find(memo, i + 1, i + 5, i * 3), 0);
+	for (unsigned others = 0; others < 200; others++) {
+		memo_reset(memo, 0);
+		memo->looks = others; /* wherever the units begin */
+		ck_assert(!memo_seen(memo, 1000, 64));
+		for (unsigned i = 0; i < others; i++)
+			memo_seen(memo, 1 + i, 64);
+		if (others < MEMO_OF_LATE)
+			ck_assert(memo_seen(memo, 1000, 64));
+		else if (others >= 2 * MEMO_OF_LATE)
+			ck_assert(!memo_seen(memo, 1000, 64));
 	}
 }
 END_TEST
@@ -327,9 +332,9 @@ int main(void)
 	tcase_add_test(tcase, finds_what_was_kept_and_not_overwritten);
 	tcase_add_test(tcase, alive_until_overwritten);
 	tcase_add_test(tcase, nothing_is_known_after_a_reset);
-	tcase_add_test(tcase, unknown_without_its_fp);
+	tcase_add_test(tcase, too_many_checks_are_not_kept);
 	tcase_add_test(tcase, positions_start_over);
-	tcase_add_test(tcase, joins_are_exact);
+	tcase_add_test(tcase, seen_only_of_late);
 	tcase_add_test(tcase, same_as_by_rules);
 	tcase_add_loop_test(tcase, same_when_cut, 0, 5);
 	tcase_add_test(tcase, same_when_deep);

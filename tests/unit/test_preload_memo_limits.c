@@ -35,8 +35,8 @@ static struct unwind_counts counts;
 static const uintptr_t low = 0x1000100000, code = 0x2000000000;
 static uintptr_t top; /* what can be read ends there */
 static unsigned frame_bytes;
-static bool own;	    /* the stack is the thread's own */
-static unsigned middle = 4; /* the frame where one run leads to another */
+static bool own;		  /* the stack is the thread's own */
+static const unsigned middle = 4; /* the frame where walks meet */
 
 /* The return address into frame `i` of one of two programs. */
 static uintptr_t pc_of(unsigned program, unsigned i)
@@ -148,13 +148,12 @@ static unsigned read_words(uintptr_t pc, unsigned from, unsigned depth, uintptr_
 	}
 }
 
-/* The stack of frame `from`, where `pc` is, of at most so many frames, is what the words say. */
-static void look_at(uintptr_t pc, unsigned from, unsigned depth)
+/* The stack of frame `from`, where `pc` is, of at most so many frames, is this one. */
+static void look_for(uintptr_t pc, unsigned from, unsigned depth, const uintptr_t *expected,
+		     unsigned count)
 {
 	struct unwind_origin origin = {pc, sp_of(from), 0};
 	uint32_t id = unwind_memo.stack(state, &origin, depth, &counts);
-	uintptr_t expected[FRAMES];
-	unsigned count = read_words(pc, from, depth, expected);
 	bool cut = count == depth && !is_outermost(expected[count - 1]);
 
 	for (unsigned i = 0; i < count; i++) {
@@ -162,6 +161,15 @@ static void look_at(uintptr_t pc, unsigned from, unsigned depth)
 		ck_assert_msg(pc == expected[i], "frame %u of %u differs", i, count);
 	}
 	ck_assert_uint_eq(id, cut ? TRACE_NODE_CUT : 0);
+}
+
+/* It is what the words say. */
+static void look_at(uintptr_t pc, unsigned from, unsigned depth)
+{
+	uintptr_t expected[FRAMES];
+	unsigned count = read_words(pc, from, depth, expected);
+
+	look_for(pc, from, depth, expected, count);
 }
 
 static void look_from(unsigned from, unsigned depth)
@@ -174,12 +182,13 @@ static void look(void)
 	look_from(0, ENOUGH);
 }
 
-static memo_position position_of(unsigned frame)
+/* The stack that was walked last. */
+static const struct unwind_last *last(void)
 {
-	return memo_find(memo, pc_of(0, frame), sp_of(frame), 0);
+	return &state->lasts[own ? 0 : 1 + (low >> 16) % (UNWIND_LASTS - 1)];
 }
 
-/* How many stacks that begin with frame 0 are found without the hash. */
+/* How many stacks that begin with frame 0 are found without walking. */
 static unsigned whole_stacks(void)
 {
 	unsigned count = 0;
@@ -191,10 +200,10 @@ static unsigned whole_stacks(void)
 
 /* The ways in which the stack of frame 0 comes to be known. */
 
-static void make_run(void)
+static void make_last(void)
 {
 	look();
-	ck_assert_uint_eq(memo_meta_at(memo, position_of(0))->end_kind, MEMO_END);
+	ck_assert_uint_eq(last()->count, FRAMES);
 	ck_assert_uint_eq(whole_stacks(), 0);
 }
 
@@ -216,33 +225,43 @@ static void make_other(void)
 	put_words(0, 1);
 }
 
-static void make_linked(void)
+/* A walk that came upon frames of the one before it. */
+static void make_joined(void)
 {
 	look_from(middle, ENOUGH);
+	ck_assert_uint_eq(last()->count, FRAMES - middle);
 	look();
-	ck_assert_uint_eq(memo_meta_at(memo, position_of(0))->end_kind, MEMO_LINK);
-	ck_assert_uint_eq(memo_meta_at(memo, position_of(0))->frames, middle);
+	ck_assert_uint_eq(state->walk.joined, FRAMES - middle);
+	ck_assert_uint_eq(state->walk.fresh_count, middle);
+}
+
+/* Inner frames have returned since. */
+static void make_returned(void)
+{
+	look();
+	look_from(middle, ENOUGH);
+	ck_assert_uint_eq(last()->count, FRAMES);
+	ck_assert_uint_eq(state->walk.fresh_count, 0);
+}
+
+/* Kept from a walk that had fewer frames than the one before it. */
+static void make_returned_latest(void)
+{
+	look_from(0, ENOUGH);
+	for (unsigned i = 0; i < 3; i++)
+		look_from(middle, ENOUGH);
 	ck_assert_uint_eq(whole_stacks(), 0);
 }
 
-/* The return address that leads to the second run lies on another page than the first run. */
-static void make_linked_beyond(void)
+/* Cut off, all but the innermost. */
+static void make_cut(void)
 {
-	middle = 5;
-	make_linked();
+	look_from(0, middle);
+	look_from(0, 1);
 }
 
-/* Three runs: those from frames 0 and middle, and the one from where the third stack goes. */
-static void make_linked_twice(void)
-{
-	look_from(middle + 4, ENOUGH);
-	look_from(middle, ENOUGH);
-	look();
-	ck_assert_uint_eq(memo_meta_at(memo, position_of(middle))->end_kind, MEMO_LINK);
-}
-
-static void (*const ways[])(void) = {make_run,	  make_latest,	      make_other,
-				     make_linked, make_linked_beyond, make_linked_twice};
+static void (*const ways[])(void) = {make_last,	    make_latest,	  make_other, make_joined,
+				     make_returned, make_returned_latest, make_cut};
 
 #define WAYS ((int)(sizeof(ways) / sizeof(ways[0])))
 
@@ -296,50 +315,27 @@ START_TEST(not_after_an_unload)
 }
 END_TEST
 
-/* Makes records that hold and tell of a stack of one frame, up to this position, that one too. */
-static void overwrite(memo_position last)
+/* Makes checks that hold, which tell of no stack of ours, until all before them are gone. */
+static void overwrite(void)
 {
-	while (memo->head <= last) {
-		memo_position position = memo_reserve(memo, 1);
-		struct memo_check *check = memo_check_at(memo, position);
+	static uintptr_t word = 1;
+	struct memo_check checks[FRAMES];
+	struct memo_stack stack = {.pc = 1, .sp = 1, .count = FRAMES};
 
-		check->value = 1;
-		check->where = (uintptr_t)&check->value;
-		*memo_meta_at(memo, position) = (struct memo_meta){.sp = sp_of(middle),
-								   .end = position,
-								   .frames = 1,
-								   .kind = MEMO_END,
-								   .end_kind = MEMO_END};
-		memo_publish(memo, position, 1);
-	}
+	for (unsigned i = 0; i < FRAMES; i++)
+		checks[i] = (struct memo_check){word, (uintptr_t)&word};
+	for (unsigned i = 0; i < MEMO_CHECKS / FRAMES + 1; i++)
+		memo_keep(memo, &stack, checks);
 }
 
 START_TEST(not_when_overwritten)
 {
-	memo_position first;
-
 	start(_i / WAYS);
 	ways[_i % WAYS]();
-	first = position_of(0);
-	put_words(1, middle + 2); /* what no record of the innermost frames tells */
-	overwrite(first + MEMO_RECORDS + FRAMES);
-	look();
-	finish();
-}
-END_TEST
-
-/* The inner run is there still, the outer one is not. */
-START_TEST(not_when_a_link_leads_nowhere)
-{
-	memo_position outer;
-
-	start(_i);
-	make_linked();
-	outer = position_of(middle);
 	put_words(1, middle + 2);
-	overwrite(outer + MEMO_RECORDS + FRAMES - middle - 1);
-	ck_assert_uint_ne(position_of(0), 0);
+	overwrite();
 	look();
+	look_from(middle, ENOUGH);
 	finish();
 }
 END_TEST
@@ -373,6 +369,49 @@ START_TEST(not_of_another_first_frame)
 }
 END_TEST
 
+/* A frame of code in no module is found by its frame pointer, until code is loaded there. */
+START_TEST(not_where_code_was_loaded)
+{
+	uintptr_t jit = pc_of(3, 0), fp = sp_of(middle + 1) - 16;
+
+	start(_i);
+	*(uintptr_t *)(sp_of(middle) - 8) = jit;
+	*(uintptr_t *)(sp_of(middle) - 16) = fp;
+	for (unsigned i = 0; i < 40; i++) {
+		look_from(i % 4, ENOUGH);
+		ck_assert(last()->opens);
+		ck_assert_uint_eq(state->walk.fresh_count == 0, i >= 1);
+	}
+	put_rule(jit, RULE(2 * FRAME_BYTES));
+	for (unsigned i = 0; i < 3; i++) {
+		uintptr_t pcs[FRAMES];
+		unsigned count = 0;
+
+		for (unsigned j = i; j < FRAMES; j++)
+			if (j != middle + 1)
+				pcs[count++] = j == middle ? jit : pc_of(0, j);
+		look_for(pc_of(0, i), i, ENOUGH, pcs, count);
+	}
+	finish();
+}
+END_TEST
+
+/* What is beyond the outermost frame is asked for each time: it may come to be more, or less. */
+START_TEST(not_under_another_end)
+{
+	start(_i);
+	for (unsigned i = 0; i < 20; i++) {
+		/* Where there is no return address, nothing is known to be beyond. */
+		put_words(i / 2 % 2, FRAMES - 2);
+		if (i % 2)
+			*(uintptr_t *)(sp_of(FRAMES - 2) - 8) = 0;
+		look();
+		look_from(middle, ENOUGH);
+	}
+	finish();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("memo_limits");
@@ -384,7 +423,8 @@ int main(void)
 	tcase_add_loop_test(tcase, not_when_overwritten, 0, 2 * WAYS);
 	tcase_add_loop_test(tcase, each_word_decides, 0, 2 * WAYS);
 	tcase_add_loop_test(tcase, not_of_another_first_frame, 0, 2);
-	tcase_add_loop_test(tcase, not_when_a_link_leads_nowhere, 0, 2);
+	tcase_add_loop_test(tcase, not_where_code_was_loaded, 0, 2);
+	tcase_add_loop_test(tcase, not_under_another_end, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return support_run(suite);
 }

@@ -48,8 +48,7 @@ endif()
 
 # The unwinder by itself against libgcc's; on aarch64 under qemu-user, where both are installed.
 set(WALK_SOURCES ${CMAKE_CURRENT_LIST_DIR}/walk_check.c)
-foreach(name cfi cfi_expr memo stack_bounds unwind_cut unwind_general unwind_keep unwind_memo
-	unwind_rule unwind_settle)
+foreach(name cfi cfi_expr memo stack_bounds unwind_general unwind_last unwind_memo unwind_rule)
 	list(APPEND WALK_SOURCES ${PROJECT_SOURCE_DIR}/preload/${name}.c)
 endforeach()
 add_executable(walk_check ${WALK_SOURCES})
