@@ -1,6 +1,7 @@
 /*
- * Each new peak is a new stamp, also where the next change makes a higher one: a store is cheaper
- * than looking ahead.
+ * No change of a batch waits for another in here but by sums: what is next, an allocation or a
+ * release of which origin, is often by chance, so that a branch would be guessed wrong. Where one
+ * of two places is to be written, the other one is there for nothing else.
  */
 #include "agg_sites.h"
 
@@ -16,6 +17,7 @@ void agg_sites_init(struct agg_sites *agg)
 void agg_sites_fini(struct agg_sites *agg)
 {
 	free(agg->origins);
+	free(agg->first_ticks);
 	free(agg->sites);
 	free(agg->more);
 	*agg = (struct agg_sites){0};
@@ -57,20 +59,31 @@ static int make_sites(struct agg_sites *agg)
 
 /* ---- origins ---- */
 
+static int grow_origins(struct agg_sites *agg, size_t room)
+{
+	struct agg_origin *origins;
+	uint64_t *first_ticks;
+
+	origins = reallocarray(agg->origins, room, sizeof(*origins));
+	if (origins == NULL)
+		return -ENOMEM;
+	agg->origins = origins;
+	first_ticks = reallocarray(agg->first_ticks, room, sizeof(*first_ticks));
+	if (first_ticks == NULL)
+		return -ENOMEM;
+	agg->first_ticks = first_ticks;
+	agg->origin_room = room;
+	return 0;
+}
+
 static int reserve_origins(struct agg_sites *agg, size_t number)
 {
 	size_t room = agg->origin_room == 0 ? 1024 : agg->origin_room;
-	struct agg_origin *origins;
 
 	while (room <= number)
 		room *= 2;
-	if (room != agg->origin_room) {
-		origins = reallocarray(agg->origins, room, sizeof(*origins));
-		if (origins == NULL)
-			return -ENOMEM;
-		agg->origins = origins;
-		agg->origin_room = room;
-	}
+	if (room != agg->origin_room && grow_origins(agg, room) != 0)
+		return -ENOMEM;
 	if (number >= agg->origin_count) {
 		memset(agg->origins + agg->origin_count, 0,
 		       (number + 1 - agg->origin_count) * sizeof(*agg->origins));
@@ -84,12 +97,11 @@ static inline uint32_t live_blocks(const struct agg_origin *origin)
 	return (uint32_t)(origin->counts[0] - origin->counts[1]);
 }
 
-static inline void catch_up(struct agg_origin *origin, uint64_t stamp)
+/* What it held at the peak, if that was not known yet. */
+static inline void catch_up(struct agg_origin *origin, uint32_t stamp)
 {
-	if (origin->stamp != stamp) {
-		origin->peak_blocks = live_blocks(origin);
-		origin->stamp = stamp;
-	}
+	origin->peak_blocks[origin->stamp == stamp] = live_blocks(origin);
+	origin->stamp = stamp;
 }
 
 /* A site's figures of the peak, made current: of what went before it nothing was left at the peak.
@@ -104,24 +116,26 @@ static void renew_peak(struct agg_site *site, uint64_t stamp)
 }
 
 /* Adds an origin's figures to those of its site. */
-static void fold(struct agg_sites *agg, struct agg_origin *origin)
+static void fold(struct agg_sites *agg, size_t number)
 {
+	struct agg_origin *origin = &agg->origins[number];
+	uint64_t first_tick = agg->first_ticks[number];
 	struct agg_site *site = &agg->sites[origin->site];
 	struct agg_site_more *more = &agg->more[origin->site];
 	uint32_t live = live_blocks(origin);
 
 	catch_up(origin, agg->stamp);
 	renew_peak(site, agg->stamp);
-	site->peak_bytes += origin->peak_blocks * origin->bytes;
-	site->peak_blocks += origin->peak_blocks;
+	site->peak_bytes += origin->peak_blocks[0] * origin->bytes;
+	site->peak_blocks += origin->peak_blocks[0];
 	site->live_bytes += live * origin->bytes;
 	site->live_blocks += live;
 	site->allocations += origin->counts[0];
 	site->bytes += origin->counts[0] * origin->bytes;
-	if (origin->last_tick > site->last_tick)
-		site->last_tick = origin->last_tick;
-	if (more->first_tick == 0 || origin->first_tick < more->first_tick)
-		more->first_tick = origin->first_tick;
+	if (origin->ticks[0] > site->last_tick)
+		site->last_tick = origin->ticks[0];
+	if (more->first_tick == 0 || first_tick < more->first_tick)
+		more->first_tick = first_tick;
 	more->temporary += origin->temporary;
 }
 
@@ -137,72 +151,64 @@ static int take_origins(struct agg_sites *agg, const struct replay_batch *batch)
 		if (origin->counts[0] != 0) {
 			if (make_sites(agg) != 0)
 				return -ENOMEM;
-			fold(agg, origin);
+			fold(agg, from->number);
 		}
-		*origin = (struct agg_origin){.bytes = from->bytes,
-					      .site = from->site,
-					      .stamp = agg->stamp,
-					      .first_tick = from->tick + 1};
+		*origin = (struct agg_origin){
+		    .bytes = from->bytes, .site = from->site, .stamp = agg->stamp};
+		agg->first_ticks[from->number] = from->tick + 1;
 	}
 	return 0;
 }
 
-/* What is not the rule. */
-static void count_flags(struct agg_sites *agg, const struct replay_change *change)
+/*
+ * A new peak, after the change at `top`: takes back what the later ones of the batch did to the
+ * origins that they are of. While the heap grows those are few.
+ */
+static void set_peak(struct agg_sites *agg, const struct replay_change *top,
+		     const struct replay_change *end)
 {
-	agg->reallocs += (change->flags & REPLAY_REALLOC) != 0;
-	agg->mismatched += (change->flags & REPLAY_MISMATCHED) != 0;
-	agg->origins[change->origin].temporary += (change->flags & REPLAY_TEMPORARY) != 0;
-}
+	uint32_t stamp = ++agg->stamp;
 
-/* The highest state so far within a batch; perhaps within the run. */
-static inline void rise(struct agg_sites *agg, struct agg_range *range, uint64_t live,
-			uint64_t tick)
-{
-	range->high = live;
-	range->high_tick = tick;
-	if (live > agg->peak_bytes) {
-		agg->peak_bytes = live;
-		agg->peak_tick = tick;
-		agg->stamp++;
+	while (--end > top) {
+		struct agg_origin *origin = &agg->origins[end->origin];
+
+		catch_up(origin, stamp);
+		origin->peak_blocks[0] += (end->flags & REPLAY_FREE) * 2 - 1;
 	}
 }
 
-/*
- * Which of both comes next, an allocation or a release, is often by chance: so there is no branch
- * between them. After a release the heap is not higher than it was, after an allocation not lower.
+/* Takes in a batch's changes; tells how high and how low, and the change that made it the highest.
  */
-static void take_changes(struct agg_sites *agg, const struct replay_batch *batch,
-			 struct agg_range *range)
+static const struct replay_change *
+take_changes(struct agg_sites *agg, const struct replay_batch *batch, struct agg_range *range)
 {
 	const struct replay_change *change = batch->changes, *end = change + batch->count;
+	const struct replay_change *top = NULL;
 	struct agg_origin *origins = agg->origins;
-	uint64_t live = agg->live_bytes, low = live, high = live;
-	uint64_t stamp = agg->stamp, frees = 0;
+	uint64_t live = agg->live_bytes, low = live, high = live, flags = 0;
+	uint32_t stamp = agg->stamp;
 
 	for (; change < end; change++) {
 		struct agg_origin *origin = &origins[change->origin];
-		uint32_t flags = change->flags;
-		uint64_t freed = flags & REPLAY_FREE;
-		uint64_t last_tick = origin->last_tick;
+		uint64_t freed = change->flags & REPLAY_FREE;
 
 		catch_up(origin, stamp);
 		origin->counts[freed]++;
-		origin->last_tick = freed != 0 ? last_tick : change->tick;
-		frees += freed;
+		origin->ticks[freed] = change->tick;
+		origin->temporary += change->flags / REPLAY_TEMPORARY;
+		flags += change->flags;
 		live += (origin->bytes ^ -freed) + freed;
 		low = live < low ? live : low;
-		if (live > high) {
-			high = live;
-			rise(agg, range, live, change->tick);
-			stamp = agg->stamp;
-		}
-		if (__builtin_expect((flags & ~(uint32_t)REPLAY_FREE) != 0, 0))
-			count_flags(agg, change);
+		top = live > high ? change : top;
+		high = live > high ? live : high;
 	}
 	range->low = low;
+	range->high = high;
 	agg->live_bytes = live;
-	agg->live_blocks += batch->count - 2 * frees;
+	agg->live_blocks += batch->count - 2 * replay_flag_count(flags, REPLAY_FREE);
+	agg->mismatched += replay_flag_count(flags, REPLAY_MISMATCHED);
+	agg->reallocs += replay_flag_count(flags, REPLAY_REALLOC);
+	return top;
 }
 
 _Static_assert(REPLAY_FREE == 1, "tells which count it is");
@@ -210,7 +216,8 @@ _Static_assert(REPLAY_FREE == 1, "tells which count it is");
 int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, size_t site_count,
 		      struct agg_range *range)
 {
-	*range = (struct agg_range){.high = agg->live_bytes, .low = agg->live_bytes};
+	const struct replay_change *top;
+
 	agg->count = site_count;
 	if (take_origins(agg, batch) != 0)
 		return -ENOMEM;
@@ -221,7 +228,13 @@ int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, s
 			return -ENOMEM;
 		agg->more[batch->others[i].site].failed++;
 	}
-	take_changes(agg, batch, range);
+	top = take_changes(agg, batch, range);
+	range->high_tick = top != NULL ? top->tick : 0;
+	if (range->high > agg->peak_bytes) {
+		agg->peak_bytes = range->high;
+		agg->peak_tick = range->high_tick;
+		set_peak(agg, top, batch->changes + batch->count);
+	}
 	return 0;
 }
 
@@ -241,9 +254,11 @@ int agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 		return -ENOMEM;
 	for (size_t i = 0; i < agg->origin_count; i++)
 		if (agg->origins[i].counts[0] != 0)
-			fold(agg, &agg->origins[i]);
+			fold(agg, i);
 	free(agg->origins);
+	free(agg->first_ticks);
 	agg->origins = NULL;
+	agg->first_ticks = NULL;
 	agg->origin_count = 0;
 	*totals = (struct agg_totals){
 	    .peak_tick = agg->peak_tick, .reallocs = agg->reallocs, .mismatched = agg->mismatched};

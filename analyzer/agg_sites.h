@@ -14,15 +14,13 @@
 #include "replay.h"
 
 struct agg_origin {
-	/* What each change needs comes first. */
-	uint64_t bytes; /* of each block */
-	uint64_t stamp;
+	uint64_t bytes;	    /* of each block */
 	uint64_t counts[2]; /* allocations and releases */
-	uint64_t last_tick; /* of an allocation; shifted */
-	uint32_t peak_blocks;
-	uint32_t site;
-	uint64_t first_tick; /* plus 1 */
+	uint64_t ticks[2];  /* of the last of each; shifted. Nobody asks for a release's */
 	uint64_t temporary;
+	uint32_t peak_blocks[2]; /* the second one is for what is not to be kept */
+	uint32_t stamp;
+	uint32_t site;
 };
 
 _Static_assert(sizeof(struct agg_origin) == 64, "one to a cache line");
@@ -61,6 +59,7 @@ struct agg_totals {
 
 struct agg_sites {
 	struct agg_origin *origins; /* by number; those without a block ever are all zero */
+	uint64_t *first_ticks;	    /* likewise, of an allocation; shifted, plus 1 */
 	size_t origin_count;
 	size_t origin_room;
 	size_t count;		/* of the sites */
@@ -68,7 +67,7 @@ struct agg_sites {
 	struct agg_site_more *more;
 	size_t made;
 	size_t capacity;
-	uint64_t stamp; /* number of the latest peak */
+	uint32_t stamp; /* number of the latest peak; a batch has one at most */
 	uint64_t live_bytes, live_blocks;
 	uint64_t peak_bytes, peak_tick;
 	uint64_t reallocs, mismatched;

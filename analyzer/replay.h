@@ -17,13 +17,26 @@
 struct callstack_table;
 struct trace_reader;
 
-/* What happened to a block: these together. */
+#define REPLAY_BATCH 1000 /* changes, at most */
+
+/*
+ * What happened to a block: these together. They are so far apart that those of a whole batch can
+ * be added up: replay_flag_count() tells then how many had one.
+ */
 enum replay_change_flag {
-	REPLAY_FREE = 1,       /* it is gone; else it came */
-	REPLAY_TEMPORARY = 2,  /* FREE: by its allocator, which allocated nothing in between */
-	REPLAY_MISMATCHED = 4, /* FREE: by a function of another family */
-	REPLAY_REALLOC = 8,    /* it came by one */
+	REPLAY_FREE = 1,	     /* it is gone; else it came */
+	REPLAY_MISMATCHED = 1 << 10, /* FREE: by a function of another family */
+	REPLAY_REALLOC = 1 << 20,    /* it came by one */
+	/* FREE: by its allocator, which allocated nothing in between. The highest. */
+	REPLAY_TEMPORARY = 1 << 30,
 };
+
+_Static_assert(REPLAY_BATCH < 1 << 10, "a sum of one flag ends below the next");
+
+static inline uint64_t replay_flag_count(uint64_t sum, enum replay_change_flag flag)
+{
+	return sum / flag % REPLAY_MISMATCHED;
+}
 
 struct replay_change {
 	uint64_t tick;	 /* shifted by reader->tick_shift */

@@ -13,7 +13,6 @@
 
 #include <string.h>
 
-#define REPLAY_BATCH	      1024
 #define REPLAY_EVENT_CHANGES  3 /* at most: the replaced block, the new one, its early release */
 #define REPLAY_EARLY_RELEASES 64
 
