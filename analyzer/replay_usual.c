@@ -27,66 +27,82 @@ static ALWAYS_INLINE struct view view_of(const struct replay_blocks *blocks)
 }
 
 /*
- * An acquisition (`frees` is 0) or a release (1), if it is one like most. Where the caller cannot
- * say which as a constant it is by chance, and a branch that is guessed wrong costs as much as all
- * that is done here: so both do the same, with other figures. `*last` is of the thread, `other` of
- * the other one in hand; `alone`: no other thread has one. Returns false, with nothing done, if the
- * event is not like most.
+ * An acquisition, if it is one like most. `*last` is of the thread, `other` of the other one in
+ * hand; `alone`: no other thread has one. Returns false, with nothing done, if it is not like most.
  */
-static ALWAYS_INLINE bool apply_one(const struct view *view, const struct event *event,
-				    uint32_t frees, uint64_t *last, uint64_t other, bool alone,
-				    struct replay_change *to)
+static ALWAYS_INLINE bool acquire_one(const struct view *view, const struct event *event,
+				      uint64_t *last, uint64_t other, bool alone,
+				      struct replay_change *to)
 {
-	uint32_t release = -frees, acquire = ~release; /* all bits of it, if it is one */
+	uint64_t address = event->address, bytes = event->bytes, what = replay_what(event);
+	uint64_t granule = live_table_granule(address), key = granule / LIVE_REGION_GRANULES;
+	const struct live_slot *slot = &view->slots[live_table_home_of(key, view->slots_shift)];
+	uint32_t number = view->index[origin_table_home_of(bytes, what, view->index_shift)], *entry;
+	uint64_t shift = slot->mark ^ live_table_mark(key);
+	struct origin *origin = &view->origins[number];
+
+	if (__builtin_expect(shift > 1 || address == 0, 0))
+		return false;
+	if (!alone &&
+	    __builtin_expect(address == other ||
+				 view->heads[replay_last_hash_of(address, view->heads_shift)] != 0,
+			     0))
+		return false;
+	entry = live_table_entry(slot, granule, shift);
+	if (__builtin_expect(*entry != 0, 0))
+		return false;
+	/* Number 0 has what no event has. */
+	if (__builtin_expect(((origin->bytes ^ bytes) | (origin->what ^ what)) != 0, 0))
+		return false;
+	*last = address;
+	*entry = number << 1 | (granule & 1);
+	origin->live++;
+	to->tick = event->order >> 1;
+	to->origin = number;
+	to->flags = replay_acquire_flags(event->kind);
+	return true;
+}
+
+/* Likewise a release. */
+static ALWAYS_INLINE bool release_one(const struct view *view, const struct event *event,
+				      uint64_t last, struct replay_change *to)
+{
 	uint64_t address = event->address;
 	uint64_t granule = live_table_granule(address), key = granule / LIVE_REGION_GRANULES;
 	const struct live_slot *slot = &view->slots[live_table_home_of(key, view->slots_shift)];
-	uint64_t bytes = event->bytes, what = replay_what(event), before = *last;
 	uint64_t shift = slot->mark ^ live_table_mark(key);
-	uint32_t number, full, there, temporary, *entry;
+	uint32_t there, *entry;
 	struct origin *origin;
 
 	if (__builtin_expect(shift > 1 || address == 0, 0))
 		return false;
-	if (!alone && __builtin_expect(address == other, 0))
-		return false;
 	entry = live_table_entry(slot, granule, shift);
 	there = *entry;
-	number = there >> 1;
-	if (frees != 1) {
-		uint32_t known = view->index[origin_table_home_of(bytes, what, view->index_shift)];
-
-		if (!alone &&
-		    __builtin_expect(
-			view->heads[replay_last_hash_of(address, view->heads_shift)] != 0, 0))
-			return false;
-		number = (known & acquire) | (number & release);
-	}
-	origin = &view->origins[number];
-	full = number << 1 | (granule & 1);
-	if (__builtin_expect(there != (full & release), 0))
+	/* A block that begins in the other granule, or none. */
+	if (__builtin_expect(((there ^ granule) & 1) != 0 || there == 0, 0))
 		return false;
-	/* Number 0 has what no event has: where it can be one looked for, it differs below. */
-	if (frees != 0 && __builtin_expect(number == 0, 0))
+	origin = &view->origins[there >> 1];
+	if (__builtin_expect(replay_family(origin) != event->family, 0))
 		return false;
-	if (frees != 1) {
-		uint64_t differs = (origin->bytes ^ bytes) | (origin->what ^ what);
-
-		if (__builtin_expect((differs & (uint64_t)(int64_t)(int32_t)acquire) != 0, 0))
-			return false;
-	}
-	if (frees != 0 && __builtin_expect(replay_family(origin) != event->family, 0))
-		return false;
-	temporary = before == address;
-	*last = (address & (uint64_t)(int64_t)(int32_t)acquire) |
-		(before & (uint64_t)(int64_t)(int32_t)release);
-	*entry = full & acquire;
-	origin->live += 1 - 2 * frees;
+	*entry = 0;
+	origin->live--;
 	to->tick = event->order >> 1;
-	to->origin = number;
-	to->flags = (release & (REPLAY_FREE | temporary * REPLAY_TEMPORARY)) |
-		    (acquire & replay_acquire_flags(event->kind));
+	to->origin = there >> 1;
+	to->flags = REPLAY_FREE | (last == address) * REPLAY_TEMPORARY;
 	return true;
+}
+
+/*
+ * Either of both. Which one it is may be by chance, but to do the same for both, with figures that
+ * tell them apart, takes as long as a branch that is guessed wrong each other time.
+ */
+static ALWAYS_INLINE bool apply_one(const struct view *view, const struct event *event,
+				    uint64_t *last, uint64_t other, bool alone,
+				    struct replay_change *to)
+{
+	if (event->op == EVENT_ACQUIRE)
+		return acquire_one(view, event, last, other, alone, to);
+	return event->op == EVENT_RELEASE && release_one(view, event, *last, to);
 }
 
 /* How many events there is room for, of which each makes but one change. */
@@ -106,8 +122,8 @@ static int make_room(struct replay_blocks *blocks)
 
 /*
  * Applies what is like most, up to `end` or, if there is a limit, up to what is later. `alone` as
- * with apply_one(). Returns the first event that was not applied; *usual is false if it is not like
- * most.
+ * with acquire_one(). Returns the first event that was not applied; *usual is false if it is not
+ * like most.
  */
 static ALWAYS_INLINE const struct event *apply_usual(const struct view *view,
 						     const struct event *event,
@@ -120,11 +136,7 @@ static ALWAYS_INLINE const struct event *apply_usual(const struct view *view,
 
 	*usual = true;
 	while (event < end && (!limited || event->order <= limit)) {
-		if (event->op == EVENT_ACQUIRE)
-			*usual = apply_one(view, event, 0, &acquired, 0, alone, to);
-		else
-			*usual = event->op == EVENT_RELEASE &&
-				 apply_one(view, event, 1, &acquired, 0, alone, to);
+		*usual = apply_one(view, event, &acquired, 0, alone, to);
 		if (__builtin_expect(!*usual, 0))
 			break;
 		event++;
@@ -184,6 +196,11 @@ static ALWAYS_INLINE unsigned next_of(const struct event *a, const struct event 
 	return b->order < a->order + last;
 }
 
+static const struct event *earlier_of(const struct event *a, const struct event *b, unsigned last)
+{
+	return next_of(a, b, last) ? b : a;
+}
+
 /* As apply(), the events of both spans, at most `count`. */
 static int apply_two(struct replay_blocks *blocks, struct replay_span spans[2], uint64_t limit,
 		     size_t count, struct replay_hand *hand, unsigned *last)
@@ -193,8 +210,7 @@ static int apply_two(struct replay_blocks *blocks, struct replay_span spans[2], 
 	const struct replay_change *end = to + count;
 	const struct view view = view_of(blocks);
 	unsigned from = *last;
-	uint64_t early = blocks->early_tick;
-	bool usual = true;
+	bool usual = earlier_of(a, b, from)->order >> 1 != blocks->early_tick;
 	int rc = 0;
 
 	while (to < end) {
@@ -204,9 +220,8 @@ static int apply_two(struct replay_blocks *blocks, struct replay_span spans[2], 
 		if (event->order >= limit)
 			break;
 		from = next;
-		usual = event->op <= EVENT_RELEASE && event->order >> 1 != early &&
-			apply_one(&view, event, event->op, &hand->last[next], hand->last[!next],
-				  false, to);
+		usual = usual &&
+			apply_one(&view, event, &hand->last[next], hand->last[!next], false, to);
 		if (__builtin_expect(!usual, 0))
 			break;
 		a += 1 - next;
