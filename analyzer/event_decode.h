@@ -6,8 +6,8 @@
  * merging compares: ticks shifted by the header's `tick_shift`, then releases before acquisitions.
  * A segment with a greater shift tells earlier times than were, never later ones.
  *
- * Segments are decoded a chunk at a time, which stays in the first-level cache. What is like most
- * records is decoded in the loop of event_usual.c, anything else here.
+ * Segments are decoded a chunk at a time, which stays in the first-level cache: shapes and times by
+ * event_chunk.c, then all but the rarest records in the loop of event_usual.c.
  */
 #ifndef EVENT_DECODE_H
 #define EVENT_DECODE_H

@@ -26,7 +26,9 @@ struct event_shape {
 	uint8_t family;
 };
 
-/* With the op of a shape: its records are neither one acquisition nor one release. */
+/* Instead of the op of a shape: its records are a release and an acquisition. */
+#define EVENT_SHAPE_REALLOC 0x40
+/* With the op of a shape: its records are something else again. */
 #define EVENT_SHAPE_RARE 0x80
 
 /* One EVENTS segment while it is decoded. All zero before the first segment of a stream. */
@@ -39,6 +41,7 @@ struct event_decoder {
 	uint64_t step;	   /* RUNS: by which the next record after `same` is later */
 	uint32_t same;	   /* RUNS: records that still have `time` */
 	bool runs;	   /* TRACE_EVENTS_RUNS */
+	bool mixed;	   /* of the last shorts, many took two bytes */
 	bool sound;	   /* all of the group so far: a segment can continue it */
 	uint64_t to;	   /* ring position where such a one begins */
 	uint64_t bases[2]; /* what the next address of FRESH and of RELEASED is compared with */
@@ -87,7 +90,7 @@ int event_segment_begin(struct event_decoder *decoder, struct event_buffers *buf
  * How far past the end of a column may be read: by each record of a chunk, of which it is asked but
  * at its end whether a column had ended before, and by the last of them (varint.h).
  */
-#define EVENT_USUAL_BYTES    3 /* of one column, by one record */
+#define EVENT_USUAL_BYTES    2 /* of one column, by one record */
 #define EVENT_COLUMN_PADDING (EVENT_USUAL_BYTES * EVENT_DECODE_RECORDS + 16)
 
 /* Makes room for a payload of `bytes` and its padding. Returns 0 or -ENOMEM. */

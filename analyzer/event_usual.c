@@ -1,236 +1,278 @@
 /*
- * What is like most: an acquisition or a release, of a shape that is known, in columns that take
- * few bytes. Nothing is called from the loop, so that all it needs is in registers; what it finds
- * to be otherwise ends it before anything of that record is taken.
- *
- * Which of both it is, and whether a size is the last one again, is often by chance: there is no
- * branch between those. An acquisition has op 0, a release 1, any other record more.
+ * Which of all records the next one is, whether its size is the last one again, and in some
+ * programs how many bytes a short takes, is by chance: there is no branch between those. What is
+ * rare in the loop is called, so that all the rest is in registers. An acquisition has op 0, a
+ * release 1, any other record more.
  */
 #include "event_usual.h"
 
-#include "varint.h"
+#include "event_columns.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define NOINLINE      __attribute__((noinline))
+
+/* Shorts of two bytes, of so many records one, make it worth it to have no branch for them. */
+#define MIXED_PART 8
 
 _Static_assert(EVENT_ACQUIRE == 0 && EVENT_RELEASE == 1, "which the loop reckons with");
 
-/* Where the columns are that all have a part in, and what else changes from record to record. */
+/* Where what all records have a part in is. Each is in a register. */
 struct cursor {
-	const uint8_t *shape, *address, *size;
-	uint64_t *addresses;
-	uint64_t count; /* of them */
-	uint64_t order; /* of an acquisition */
+	const uint8_t *size, *address;
+	const uint8_t *size_low, *address_low; /* if mixed, else the decoder has them */
+	size_t count;			       /* of addresses */
 };
 
-/* One or two bytes of a varint; returns how many, 0 when it has more. */
-static ALWAYS_INLINE unsigned two_bytes(const uint8_t *at, uint64_t *value)
+static ALWAYS_INLINE struct cursor cursor_of(const struct event_decoder *decoder)
 {
-	unsigned word = at[0] | (unsigned)at[1] << 8, two = word >> 7 & 1;
+	return (struct cursor){.size = decoder->at[TRACE_COLUMN_SIZE],
+			       .address = decoder->at[TRACE_COLUMN_ADDRESS],
+			       .size_low = decoder->at[TRACE_COLUMN_SIZE_LOW],
+			       .address_low = decoder->at[TRACE_COLUMN_ADDRESS_LOW],
+			       .count = decoder->address_count};
+}
 
-	*value = (word & 0x7f) | (word >> 1 & 0x3f80 & -two);
-	return (word & 0x8080) == 0x8080 ? 0 : 1 + two;
+static ALWAYS_INLINE void put_cursor(struct event_decoder *decoder, const struct cursor *cursor,
+				     bool mixed)
+{
+	decoder->at[TRACE_COLUMN_SIZE] = cursor->size;
+	decoder->at[TRACE_COLUMN_ADDRESS] = cursor->address;
+	if (mixed) {
+		decoder->at[TRACE_COLUMN_SIZE_LOW] = cursor->size_low;
+		decoder->at[TRACE_COLUMN_ADDRESS_LOW] = cursor->address_low;
+	}
+	decoder->address_count = (uint32_t)cursor->count;
+}
+
+/* A short that begins with `byte`; moves *low on if it has a low byte. */
+static ALWAYS_INLINE uint64_t short_of(uint64_t byte, const uint8_t **low)
+{
+	uint64_t high = byte >> 7, rest = **low & -high;
+
+	*low += high;
+	return (byte << 8 * high & 0x7fff) | rest;
 }
 
 /*
- * What column FRESH or RELEASED has of the next address where that is more than a byte, with FAR.
- * Returns false, with nothing taken, when it is too long.
+ * The rest of a short that begins with `byte`. `mixed`: whether it is of one byte or two is by
+ * chance. Returns false if it is longer.
  */
-static ALWAYS_INLINE bool long_difference(struct event_decoder *decoder, size_t column,
-					  uint64_t *difference)
+static ALWAYS_INLINE bool take_short(struct event_decoder *decoder, size_t column, bool mixed,
+				     const uint8_t **low, uint64_t *byte)
 {
-	const uint8_t *at = decoder->at[column], *far = decoder->at[TRACE_COLUMN_FAR];
-	uint64_t code = *at++, more;
-	unsigned length = two_bytes(far, &more);
-
-	if (code & 0x80) {
-		/* A longer one is more than a record may read past the end. */
-		if (length == 0 &&
-		    (far >= decoder->end[TRACE_COLUMN_FAR] || !varint_upto_eight(&far, &more)))
+	if (mixed) {
+		if (__builtin_expect(*byte == TRACE_SHORT_LONG, 0))
 			return false;
-		decoder->at[TRACE_COLUMN_FAR] = far + length;
-		code = (code & 0x7f) | more << 7;
+		*byte = short_of(*byte, low);
+	} else if (__builtin_expect(*byte >= TRACE_SHORT_HIGH, 0)) {
+		if (*byte == TRACE_SHORT_LONG)
+			return false;
+		*byte = (*byte - TRACE_SHORT_HIGH) << 8 | *decoder->at[column]++;
 	}
-	*difference = unzigzag(code >> 1) << 4;
-	if (code & 1)
-		*difference |= *at++ & 15;
-	decoder->at[column] = at;
 	return true;
 }
 
-/*
- * The next address where it is not one that stood before, of a block of so many bytes. Returns
- * false, with nothing taken, if it is not like most.
- */
-static ALWAYS_INLINE bool fresh_address(struct event_decoder *decoder, size_t released,
-					uint64_t bytes, uint64_t *address)
+/* Of a size that is a varint: it goes to the shape. Returns where the next one stands. */
+static NOINLINE const uint8_t *long_size(struct event_decoder *decoder, const uint8_t *at,
+					 struct event_shape *shape)
+{
+	const uint8_t *end = decoder->end[TRACE_COLUMN_SIZE];
+	uint64_t code = *at++;
+
+	if (code == TRACE_SHORT_LONG)
+		code = varint(&at, end);
+	if (code == TRACE_SIZE_RAW)
+		shape->size = varint(&at, end);
+	else if (code != TRACE_SIZE_SAME)
+		shape->size = code - TRACE_SIZE_BASE;
+	return at;
+}
+
+/* The size of an acquisition; that of a release is 0 as it always was. */
+static ALWAYS_INLINE uint64_t take_size(struct event_decoder *decoder, struct cursor *cursor,
+					struct event_shape *shape, uint64_t released, bool mixed)
+{
+	uint64_t code = *cursor->size & (released - 1), known = shape->size, bytes;
+
+	if (__builtin_expect(code == TRACE_SIZE_RAW, 0) ||
+	    !take_short(decoder, TRACE_COLUMN_SIZE_LOW, mixed, &cursor->size_low, &code)) {
+		cursor->size = long_size(decoder, cursor->size, shape);
+		return shape->size;
+	}
+	bytes = code == TRACE_SIZE_SAME ? known : code - TRACE_SIZE_BASE;
+	cursor->size += 1 - released;
+	shape->size = bytes;
+	return bytes;
+}
+
+/* What a column has of an address, with FAR, where that is more than a byte. */
+static NOINLINE uint64_t long_difference(struct event_decoder *decoder, size_t column)
+{
+	const uint8_t *at = decoder->at[column];
+	uint64_t code = *at++, difference;
+
+	if (code & 0x80)
+		code = (code & 0x7f) | event_varint(decoder, TRACE_COLUMN_FAR) << 7;
+	difference = unzigzag(code >> 1) << 4;
+	if (code & 1)
+		difference |= *at++ & 15;
+	decoder->at[column] = at;
+	return difference;
+}
+
+/* The next address of FRESH or RELEASED, of a block of so many bytes. Returns false at its end. */
+static ALWAYS_INLINE bool take_fresh(struct event_decoder *decoder, size_t released, uint64_t bytes,
+				     uint64_t *address)
 {
 	size_t column =
 	    TRACE_COLUMN_FRESH + released * (TRACE_COLUMN_RELEASED - TRACE_COLUMN_FRESH);
-	const uint8_t *at = decoder->at[column], *far = decoder->at[TRACE_COLUMN_FAR];
+	const uint8_t *at = decoder->at[column];
 	uint64_t code = *at, difference;
 
+	if (__builtin_expect(at >= decoder->end[column], 0))
+		return false;
 	if (__builtin_expect((code & 0x81) == 0, 1)) {
 		/* As below: the sign is bit 1, what it tells the sign of begins above. */
 		difference = (code << 2 ^ -(code & 2)) & ~(uint64_t)15;
 		decoder->at[column] = at + 1;
-	} else if (!long_difference(decoder, column, &difference)) {
-		return false;
+	} else {
+		difference = long_difference(decoder, column);
 	}
 	*address = decoder->bases[released] + difference;
-	if (__builtin_expect(*address == 0, 0)) {
-		decoder->at[column] = at;
-		decoder->at[TRACE_COLUMN_FAR] = far;
-		return false;
-	}
-	decoder->bases[released] =
-	    *address + ((event_chunk_end(*address, bytes) - *address) & (released - 1));
+	if (__builtin_expect((*address | (released - 1)) != 0, 1))
+		decoder->bases[released] =
+		    *address + ((event_chunk_end(*address, bytes) - *address) & (released - 1));
 	return true;
 }
 
-/* Takes the next time, if it is a varint of its own. */
-static ALWAYS_INLINE bool next_time(struct event_decoder *decoder, struct cursor *cursor)
+/* One that is a varint. Returns where the next one stands. */
+static NOINLINE const uint8_t *long_ago(struct event_decoder *decoder, const uint8_t *at,
+					uint64_t *ago)
 {
-	uint64_t step, time, order;
-	unsigned bytes = two_bytes(decoder->at[TRACE_COLUMN_TIME], &step);
+	*ago = varint(&at, decoder->end[TRACE_COLUMN_ADDRESS]);
+	return at;
+}
 
-	time = decoder->time + step;
-	if (__builtin_expect(bytes == 0 || time >> (EVENT_TICK_BITS - decoder->shift) != 0, 0))
+/* The next address. Returns false if it is not sound. */
+static ALWAYS_INLINE bool take_address(struct event_decoder *decoder, uint64_t *addresses,
+				       struct cursor *cursor, size_t released, uint64_t bytes,
+				       bool mixed, uint64_t *address)
+{
+	uint64_t ago = *cursor->address++;
+
+	if (!take_short(decoder, TRACE_COLUMN_ADDRESS_LOW, mixed, &cursor->address_low, &ago)) {
+		uint64_t wide;
+
+		cursor->address = long_ago(decoder, cursor->address, &wide);
+		ago = wide;
+	}
+	if (ago == 0) {
+		uint64_t fresh;
+
+		if (!take_fresh(decoder, released, bytes, &fresh))
+			return false;
+		*address = fresh;
+	} else if (__builtin_expect(ago > cursor->count, 0)) {
 		return false;
-	decoder->at[TRACE_COLUMN_TIME] += bytes;
-	decoder->time = time;
-	order = time << decoder->widen << 1 | 1;
-	if (order > cursor->order)
-		cursor->order = order;
+	} else {
+		*address = addresses[cursor->count - ago];
+	}
+	addresses[cursor->count++] = *address;
 	return true;
+}
+
+uint64_t event_release_order(struct event_decoder *decoder, const uint64_t *orders)
+{
+	uint64_t between = event_varint(decoder, TRACE_COLUMN_EXTRA);
+	uint64_t tick = orders[0] >> 1, since = orders[-1] >> 1, time = tick >> decoder->widen;
+	uint64_t release = between > time ? 0 : (time - between) << decoder->widen;
+
+	if (release > tick)
+		release = tick;
+	if (release < since)
+		release = since;
+	return release << 1 | 1;
 }
 
 /*
- * The number of the next shape, and where the one after it stands. Returns false if it has to be
- * looked for.
+ * The first half of a realloc is a record of its own, whose shape is `old` and whose order takes
+ * the place of that before the realloc's: nobody needs that any more.
  */
-static ALWAYS_INLINE bool next_shape(const struct event_decoder *decoder, const uint8_t **at,
-				     size_t near, size_t *number)
-{
-	const uint8_t *p = *at;
-	size_t code = (size_t)p[0] - 1;
+struct halves {
+	struct event_shape old;
+	bool second; /* comes next */
+};
 
-	*at = p + 1;
-	*number = code;
-	if (__builtin_expect(code < near, 1))
-		return true;
-	*at = p + 2;
-	*number = ((code - 127) | (size_t)p[1] << 7) - 1;
-	return code >= 127 && p[1] < 128 && *number < decoder->shape_count;
+static NOINLINE void begin_realloc(struct event_decoder *decoder, const struct event_shape *shape,
+				   uint64_t *orders, struct halves *halves)
+{
+	halves->old =
+	    (struct event_shape){.kind = shape->kind, .op = EVENT_RELEASE, .family = shape->family};
+	halves->second = true;
+	orders[-1] = event_release_order(decoder, orders);
 }
 
-/* The rest of a short of which `*code` is the first byte. Returns false if it is longer. */
-static ALWAYS_INLINE bool take_low(struct event_decoder *decoder, size_t column, uint64_t *code)
+/*
+ * The records from `at` on, up to one that is rare. Returns its number; decoder->sound is false if
+ * there was one that cannot be.
+ */
+static ALWAYS_INLINE size_t take_records(struct event_decoder *decoder, struct event_chunk *chunk,
+					 size_t at, bool mixed, struct event **events)
 {
-	if (__builtin_expect(*code == TRACE_SHORT_LONG, 0))
-		return false;
-	*code = (*code - TRACE_SHORT_HIGH) << 8 | *decoder->at[column]++;
-	return true;
-}
+	struct cursor cursor = cursor_of(decoder);
+	struct event *event = *events;
+	struct event_shape *shapes = decoder->shapes;
+	uint64_t *addresses = decoder->addresses;
+	struct halves halves = {.second = false};
+	size_t records = chunk->records;
 
-/* Gives back what was taken by take_low() of a short that begins with `byte`. */
-static void give_low(struct event_decoder *decoder, size_t column, uint64_t byte)
-{
-	if (byte >= TRACE_SHORT_HIGH && byte != TRACE_SHORT_LONG)
-		decoder->at[column]--;
-}
+	for (; at < records; at++, event++) {
+		struct event_shape *shape = &shapes[(size_t)chunk->shapes[at] - 1];
+		uint64_t released = shape->op, bytes, address;
 
-/* The next address; returns false, with nothing taken, if it is not like most. */
-static ALWAYS_INLINE bool next_address(struct event_decoder *decoder, struct cursor *cursor,
-				       size_t released, uint64_t bytes, uint64_t *address)
-{
-	uint64_t ago = *cursor->address, from;
-
-	if (ago >= TRACE_SHORT_HIGH && !take_low(decoder, TRACE_COLUMN_ADDRESS_LOW, &ago))
-		return false;
-	if (ago == 0) {
-		if (__builtin_expect(fresh_address(decoder, released, bytes, address), 1))
-			return true;
-	} else if (__builtin_expect(!__builtin_sub_overflow(cursor->count, ago, &from), 1)) {
-		*address = cursor->addresses[from];
-		return true;
-	}
-	give_low(decoder, TRACE_COLUMN_ADDRESS_LOW, *cursor->address);
-	return false;
-}
-
-/* Decodes a record, if it is like most; else returns false, with nothing taken. */
-static ALWAYS_INLINE bool decode_one(struct event_decoder *decoder, struct cursor *cursor,
-				     size_t near, struct event *event)
-{
-	const uint8_t *after = cursor->shape;
-	uint64_t bytes, known, code, address;
-	struct event_shape *shape;
-	size_t number, released;
-
-	if (__builtin_expect(!next_shape(decoder, &after, near, &number), 0))
-		return false;
-	shape = &decoder->shapes[number];
-	released = shape->op;
-	if (__builtin_expect(released > 1, 0))
-		return false;
-	/* The size of what is released is 0 as it always was. */
-	code = *cursor->size & (released - 1);
-	if (code >= TRACE_SHORT_HIGH && !take_low(decoder, TRACE_COLUMN_SIZE_LOW, &code))
-		return false;
-	known = shape->size;
-	bytes = code == TRACE_SIZE_SAME ? known : code - TRACE_SIZE_BASE;
-	if (__builtin_expect(code == TRACE_SIZE_RAW, 0) ||
-	    !next_address(decoder, cursor, released, bytes, &address)) {
-		give_low(decoder, TRACE_COLUMN_SIZE_LOW, *cursor->size & (released - 1));
-		return false;
-	}
-	cursor->addresses[cursor->count++] = address;
-	cursor->shape = after;
-	cursor->size += 1 - released;
-	cursor->address++;
-	shape->size = bytes;
-	event->order = cursor->order - released;
-	event->address = address;
-	event->bytes = bytes;
-	event_take_shape(event, shape);
-	return true;
-}
-
-static struct cursor cursor_of(const struct event_decoder *decoder, uint64_t floor)
-{
-	return (struct cursor){.shape = decoder->at[TRACE_COLUMN_SHAPE],
-			       .address = decoder->at[TRACE_COLUMN_ADDRESS],
-			       .size = decoder->at[TRACE_COLUMN_SIZE],
-			       .addresses = decoder->addresses,
-			       .count = decoder->address_count,
-			       .order = event_tick(decoder, floor) << 1 | 1};
-}
-
-size_t event_usual(struct event_decoder *decoder, struct event *events, size_t count,
-		   uint64_t floor)
-{
-	struct cursor cursor = cursor_of(decoder, floor);
-	size_t near = decoder->shape_count < 127 ? decoder->shape_count : 127;
-	struct event *event = events, *end = events + count;
-
-	if (decoder->runs) {
-		if (decoder->same < count)
-			end = events + decoder->same;
-		while (event < end && decode_one(decoder, &cursor, near, event))
-			event++;
-		decoder->same -= (uint32_t)(event - events);
-	} else {
-		while (event < end && next_time(decoder, &cursor)) {
-			if (!decode_one(decoder, &cursor, near, event)) {
-				decoder->same = 1;
+		if (__builtin_expect(released > 1, 0)) {
+			if (released != EVENT_SHAPE_REALLOC)
 				break;
+			released = !halves.second;
+			if (halves.second) {
+				/* realloc(NULL, n) releases nothing. */
+				event -= event[-1].address == 0;
+				halves.second = false;
+			} else {
+				begin_realloc(decoder, shape, &chunk->orders[1 + at], &halves);
+				shape = &halves.old;
+				at--;
 			}
-			event++;
 		}
+		bytes = take_size(decoder, &cursor, shape, released, mixed);
+		if (__builtin_expect(!take_address(decoder, addresses, &cursor, released, bytes,
+						   mixed, &address),
+				     0)) {
+			decoder->sound = false;
+			break;
+		}
+		event->order = chunk->orders[1 + at] - released;
+		event->address = address;
+		event->bytes = bytes;
+		event_take_shape(event, shape);
+		event->op = (uint8_t)released;
 	}
-	decoder->at[TRACE_COLUMN_SHAPE] = cursor.shape;
-	decoder->at[TRACE_COLUMN_ADDRESS] = cursor.address;
-	decoder->at[TRACE_COLUMN_SIZE] = cursor.size;
-	decoder->address_count = (uint32_t)cursor.count;
-	return (size_t)(event - events);
+	put_cursor(decoder, &cursor, mixed);
+	*events = event;
+	return at;
+}
+
+size_t event_usual(struct event_decoder *decoder, struct event_chunk *chunk, size_t at,
+		   struct event **events)
+{
+	const uint8_t **size_low = &decoder->at[TRACE_COLUMN_SIZE_LOW], *sizes = *size_low;
+	const uint8_t **address_low = &decoder->at[TRACE_COLUMN_ADDRESS_LOW],
+		      *addresses = *address_low;
+	size_t from = at, wide;
+
+	at = decoder->mixed ? take_records(decoder, chunk, at, true, events)
+			    : take_records(decoder, chunk, at, false, events);
+	wide = (size_t)(*size_low - sizes) + (size_t)(*address_low - addresses);
+	decoder->mixed = wide > (at - from) / MIXED_PART;
+	return at;
 }

@@ -1,30 +1,30 @@
 /*
- * The loop through most records of a segment, and what it shares with event_decode.c.
+ * The loop through nearly all records of a chunk, and what it shares with event_decode.c.
  *
- * No column is asked for its end in it: event_decode.c does that when a chunk is through, and what
- * is read till then lies in the padding behind the columns, or in another column.
+ * Few columns are asked for their end in it: event_decode.c does that when a chunk is through, and
+ * what is read till then lies in the padding behind the columns, or in another column.
  */
 #ifndef EVENT_USUAL_H
 #define EVENT_USUAL_H
 
+#include "event_chunk.h"
 #include "event_decode.h"
 
 #include <string.h>
 
 /*
- * Decodes records that are like most, at most `count`, each into one event; the one before them was
- * at tick `floor`. Returns how many; of the next one nothing but its time may have been taken.
+ * Decodes the records from `at` on, up to the first that is neither an acquisition nor a release
+ * nor a realloc, into *events, which is moved on. Returns the number of that record, or
+ * chunk->records; decoder->sound is false if one cannot be.
  */
-size_t event_usual(struct event_decoder *decoder, struct event *events, size_t count,
-		   uint64_t floor);
+size_t event_usual(struct event_decoder *decoder, struct event_chunk *chunk, size_t at,
+		   struct event **events);
 
-/* The merge tick of decoder->time. A coarse segment may seem to begin before what came before. */
-static inline uint64_t event_tick(const struct event_decoder *decoder, uint64_t floor)
-{
-	uint64_t tick = decoder->time << decoder->widen;
-
-	return tick < floor ? floor : tick;
-}
+/*
+ * When the first half of a record of two was, of which orders[0] is the second's: not after that,
+ * and not before what its thread did last. Returns an order of what acquires.
+ */
+uint64_t event_release_order(struct event_decoder *decoder, const uint64_t *orders);
 
 /* Gives an event all that it has of its shape, as it stands there. */
 static inline void event_take_shape(struct event *event, const struct event_shape *shape)

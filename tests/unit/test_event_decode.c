@@ -105,15 +105,17 @@ static size_t make_record(uint64_t *words, uint64_t *tick)
 }
 
 /*
- * A record like most: of some hundred shapes, at addresses that stood before or lie near the last
- * one, with sizes of one byte or two. One in `rare` has something that is longer or of another
- * sort. `recent` are the last addresses, of which there are RECENT.
+ * A record like most, one of ten a realloc: of some hundred shapes, at addresses that stood before
+ * or lie near the last one, with sizes of one byte or two. One in `rare` has something that is
+ * longer or of another sort. `recent` are the last addresses, of which there are RECENT.
  */
 #define RECENT 2000
 
 static size_t make_usual(uint64_t *words, uint64_t *tick, uint64_t *recent, size_t at, int rare)
 {
-	uint8_t kind = rand() % 2 ? TRACE_EVENT_MALLOC : TRACE_EVENT_FREE;
+	uint8_t kind = rand() % 10 == 0 ? TRACE_EVENT_REALLOC
+		       : rand() % 2	? TRACE_EVENT_MALLOC
+					: TRACE_EVENT_FREE;
 	bool odd = rand() % rare == 0;
 
 	if (odd && rand() % 2)
@@ -127,6 +129,8 @@ static size_t make_usual(uint64_t *words, uint64_t *tick, uint64_t *recent, size
 		words[1] = rand() % 2 ? wild() : words[1] + (uint64_t)rand() % 100000;
 	words[2] = rand() % 3 ? 24 : (uint64_t)rand() % (rand() % 3 ? 120 : 30000);
 	words[3] = (uint64_t)rand() % (rand() % 4 ? 50 : 400);
+	words[4] = rand() % 3 ? recent[(size_t)rand() % RECENT] : 0;
+	words[5] = *tick;
 	recent[at % RECENT] = words[1];
 	return event_words_of(kind);
 }
@@ -239,7 +243,8 @@ START_TEST(each_column_ends)
 		head->column_bytes[i]++;
 	}
 	decode_payload(payload, bytes, 0, &from_columns, &rc);
-	ck_assert_uint_eq(from_columns.count, 4000);
+	ck_assert_uint_ge(from_columns.count, 4000); /* a realloc is two */
+	ck_assert_uint_eq(from_columns.bad, 0);
 	free(payload);
 	trace_builder_free(builder);
 }
@@ -414,6 +419,36 @@ START_TEST(far_addresses)
 }
 END_TEST
 
+/*
+ * Records of a thread that frees the same again and again, one of which has a code of SHAPE that is
+ * the last one, or none: as many come before it as there are, wherever it lies among those that are
+ * taken together.
+ */
+START_TEST(a_shape_too_many)
+{
+	static char shapes[] = "0111111111111111111111111111111111111111";
+	static char times[] = "1000000000000000000000000000000000000000";
+	static char addresses[] = "0111111111111111111111111111111111111111";
+	const char *const columns[TRACE_COLUMNS] = {shapes, times, addresses,
+						    "",	    "gg",  [RELEASED] = "2"};
+	struct trace_events head = {.events = 40};
+	uint8_t payload[512];
+	int rc;
+
+	for (size_t at = 1; at < 40; at++)
+		for (unsigned code = 0; code < 4; code++) {
+			size_t bytes = by_hand(payload, head, columns);
+			bool known = code < 2;
+
+			payload[sizeof(head) + at] = (uint8_t)(code == 3 ? 127 : code);
+			decode_payload(payload, bytes, 0, &from_columns, &rc);
+			ck_assert_int_eq(rc, 0);
+			ck_assert_uint_eq(from_columns.count, known ? 40 : at);
+			ck_assert_uint_eq(from_columns.bad, known ? 0 : 40 - at);
+		}
+}
+END_TEST
+
 /* What a segment may not say, beside one that is sound: g is 16, free. */
 START_TEST(lies)
 {
@@ -436,6 +471,12 @@ START_TEST(lies)
 	    /* the lowest bits of an address announced and missing; a time missing */
 	    {{"01", "10", "01", "", "g", [RELEASED] = "3"}, {.events = 2}, 0, 0, 2},
 	    {{"01", "1", "01", "", "g", [RELEASED] = "2"}, {.events = 2}, 0, 0, 2},
+	    /* realloc, whose old address lies before the first, or whose new one does */
+	    {{"0", "0", "00", "2", "300", "2", "0", [RELEASED] = "2"}, {.events = 1}, 0, 2, 0},
+	    {{"0", "0", "10", "2", "300", "2", "0", [RELEASED] = "2"}, {.events = 1}, 0, 0, 1},
+	    {{"0", "0", "02", "2", "300", "2", "0", [RELEASED] = "2"}, {.events = 1}, 0, 0, 1},
+	    /* without the time between its halves */
+	    {{"0", "0", "00", "2", "300", "2", "", [RELEASED] = "2"}, {.events = 1}, 0, 0, 1},
 	    /* a released address, and one acquired, in the other column */
 	    {{"01", "10", "01", "", "g", "2"}, {.events = 2}, 0, 0, 2},
 	    {{"01", "10", "01", "55", "100", [RELEASED] = "2"}, {.events = 2}, 0, 0, 2},
@@ -539,6 +580,7 @@ int main(void)
 	tcase_add_test(tcase, expected_addresses);
 	tcase_add_test(tcase, fresh_zero_in_two_bytes);
 	tcase_add_test(tcase, far_addresses);
+	tcase_add_test(tcase, a_shape_too_many);
 	tcase_add_test(tcase, lies);
 	tcase_add_test(tcase, times_beyond);
 	tcase_add_test(tcase, unsound_words);
