@@ -57,8 +57,8 @@ void agg_leaks_init(struct agg_leaks *agg, uint64_t end_tick)
 void agg_leaks_fini(struct agg_leaks *agg)
 {
 	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++) {
-		free(agg->live_bytes[i]);
-		agg->live_bytes[i] = NULL;
+		free(agg->held[i]);
+		agg->held[i] = NULL;
 		agg->counts[i] = 0;
 	}
 }
@@ -73,15 +73,11 @@ uint64_t agg_leaks_boundary(const struct agg_leaks *agg)
 
 int agg_leaks_pass(struct agg_leaks *agg, const struct agg_sites *sites)
 {
-	uint64_t *live_bytes = calloc(sites->count + 1, sizeof(*live_bytes));
+	int rc = agg_sites_held(sites, &agg->held[agg->part], &agg->counts[agg->part]);
 
-	if (live_bytes == NULL)
-		return -ENOMEM;
-	agg_sites_live(sites, live_bytes, 1);
-	agg->live_bytes[agg->part] = live_bytes;
-	agg->counts[agg->part] = sites->count;
-	agg->part++;
-	return 0;
+	if (rc == 0)
+		agg->part++;
+	return rc;
 }
 
 int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites)
@@ -93,52 +89,45 @@ int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites)
 	return rc;
 }
 
-static size_t merge(uint64_t *live_bytes, size_t count, const uint32_t *numbers)
+/* Gives a trend of its own to each site that ever held something. Returns how many that are. */
+static uint32_t number_trends(const struct agg_leaks *agg, const uint32_t *numbers,
+			      struct profile_site *sites)
 {
-	uint32_t merged = 0;
+	uint32_t count = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		uint32_t to = numbers[i];
+	for (size_t part = 0; part < PROFILE_TREND_POINTS; part++) {
+		for (size_t i = 0; i < agg->counts[part]; i++) {
+			uint32_t number = numbers[agg->held[part][i].site];
 
-		if (to == UINT32_MAX)
-			continue;
-		if (to == merged)
-			live_bytes[merged++] = live_bytes[i];
-		else
-			live_bytes[to] += live_bytes[i];
+			if (number != UINT32_MAX && sites[number].trend == 0)
+				sites[number].trend = ++count;
+		}
 	}
-	return merged;
+	return count;
 }
 
-void agg_leaks_merge(struct agg_leaks *agg, const uint32_t *numbers)
+int agg_leaks_trends(const struct agg_leaks *agg, const uint32_t *numbers, struct profile *profile)
 {
-	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++)
-		agg->counts[i] = merge(agg->live_bytes[i], agg->counts[i], numbers);
-}
+	uint32_t count = number_trends(agg, numbers, profile->sites);
 
-void agg_leaks_trend(const struct agg_leaks *agg, size_t site,
-		     uint64_t trend_bytes[PROFILE_TREND_POINTS])
-{
-	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++)
-		trend_bytes[i] = site < agg->counts[i] ? agg->live_bytes[i][site] : 0;
-}
+	profile->trends = calloc(count + 1u, PROFILE_TREND_POINTS * sizeof(*profile->trends));
+	if (profile->trends == NULL)
+		return -ENOMEM;
+	for (size_t part = 0; part < PROFILE_TREND_POINTS; part++) {
+		for (size_t i = 0; i < agg->counts[part]; i++) {
+			const struct agg_held *held = &agg->held[part][i];
+			uint32_t number = numbers[held->site];
+			size_t trend = number == UINT32_MAX ? 0 : profile->sites[number].trend;
 
-void agg_leaks_drop(struct agg_leaks *agg, size_t count)
-{
-	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++) {
-		uint64_t *smaller;
-
-		if (agg->counts[i] <= count)
-			continue;
-		smaller = realloc(agg->live_bytes[i], (count + 1) * sizeof(*smaller));
-		agg->live_bytes[i] = smaller != NULL ? smaller : agg->live_bytes[i];
-		agg->counts[i] = count;
+			if (trend != 0)
+				profile->trends[trend * PROFILE_TREND_POINTS + part] += held->bytes;
+		}
 	}
+	return 0;
 }
 
-static bool growing(const struct profile_site *site)
+static bool growing(const uint64_t *trend)
 {
-	const uint64_t *trend = site->trend_bytes;
 	uint64_t half = trend[PROFILE_TREND_POINTS / 2 - 1];
 	uint64_t end = trend[PROFILE_TREND_POINTS - 1];
 	int up = 0;
@@ -164,9 +153,10 @@ static enum profile_verdict never_freed(const struct profile_site *site, double 
 	return site->allocations > 1 ? VERDICT_REMNANT : VERDICT_IN_USE;
 }
 
-static enum profile_verdict judge(const struct profile_site *site, double duration_s)
+static enum profile_verdict judge(const struct profile_site *site, const uint64_t *trend,
+				  double duration_s)
 {
-	if (growing(site))
+	if (growing(trend))
 		return VERDICT_GROWING;
 	if (site->frees == 0)
 		return never_freed(site, duration_s);
@@ -175,13 +165,14 @@ static enum profile_verdict judge(const struct profile_site *site, double durati
 	return VERDICT_REMNANT;
 }
 
-enum profile_verdict agg_leaks_verdict(const struct profile_site *site, double duration_s)
+enum profile_verdict agg_leaks_verdict(const struct profile_site *site, const uint64_t *trend,
+				       double duration_s)
 {
 	enum profile_verdict verdict;
 
 	if (site->live_blocks == 0)
 		return VERDICT_NONE;
-	verdict = judge(site, duration_s);
+	verdict = judge(site, trend, duration_s);
 	if (duration_s >= SURE_S)
 		return verdict;
 	if (verdict == VERDICT_GROWING)

@@ -2,7 +2,8 @@
  * Is what is live at the end a leak? How each site's live heap moved, and a verdict from that.
  *
  * The trend is the live heap at the ends of PROFILE_TREND_POINTS equal parts of the run: copied
- * from agg_sites at those moments, so it costs nothing per event.
+ * from agg_sites at those moments, so it costs nothing per event, and nothing for the sites that
+ * hold nothing then, which are most of many.
  */
 #ifndef AGG_LEAKS_H
 #define AGG_LEAKS_H
@@ -11,8 +12,7 @@
 #include "profile.h"
 
 struct agg_leaks {
-	/* What each site held at the end of a part, of those that there were by then. */
-	uint64_t *live_bytes[PROFILE_TREND_POINTS];
+	struct agg_held *held[PROFILE_TREND_POINTS]; /* at the end of each part */
 	size_t counts[PROFILE_TREND_POINTS];
 	uint64_t end_tick; /* of the run; shifted */
 	size_t part;	   /* the one that is not over yet */
@@ -30,17 +30,14 @@ int agg_leaks_pass(struct agg_leaks *agg, const struct agg_sites *sites);
 /* After the last change: ends the parts that are left. Returns 0 or -ENOMEM. */
 int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites);
 
-/* After that: sites of one number become one, as agg_sites_merge() does it. */
-void agg_leaks_merge(struct agg_leaks *agg, const uint32_t *numbers);
-
-/* After that: what a site held at the ends of the parts. */
-void agg_leaks_trend(const struct agg_leaks *agg, size_t site,
-		     uint64_t trend_bytes[PROFILE_TREND_POINTS]);
-
-/* Gives back what the sites from `count` on are made of. */
-void agg_leaks_drop(struct agg_leaks *agg, size_t count);
+/*
+ * After that: makes the trends of the profile's sites, see profile.h; numbers[] are theirs by the
+ * sites of agg_sites before agg_sites_merge(), UINT32_MAX of none. Returns 0 or -ENOMEM.
+ */
+int agg_leaks_trends(const struct agg_leaks *agg, const uint32_t *numbers, struct profile *profile);
 
 /* Judges a finished site by its figures and trend; `duration_s` is that of the run. */
-enum profile_verdict agg_leaks_verdict(const struct profile_site *site, double duration_s);
+enum profile_verdict agg_leaks_verdict(const struct profile_site *site, const uint64_t *trend,
+				       double duration_s);
 
 #endif

@@ -5,9 +5,10 @@
  */
 #include "agg_sites.h"
 
+#include "huge.h"
+
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 void agg_sites_init(struct agg_sites *agg)
 {
@@ -16,10 +17,10 @@ void agg_sites_init(struct agg_sites *agg)
 
 void agg_sites_fini(struct agg_sites *agg)
 {
-	free(agg->origins);
+	huge_free(agg->origins, agg->origin_room * sizeof(*agg->origins));
 	free(agg->first_ticks);
-	free(agg->sites);
-	free(agg->more);
+	huge_free(agg->sites, agg->capacity * sizeof(*agg->sites));
+	huge_free(agg->more, agg->capacity * sizeof(*agg->more));
 	*agg = (struct agg_sites){0};
 }
 
@@ -29,11 +30,11 @@ static int grow(struct agg_sites *agg, size_t count)
 	struct agg_site *sites;
 	struct agg_site_more *more;
 
-	sites = reallocarray(agg->sites, count, sizeof(*sites));
+	sites = huge_resize(agg->sites, agg->capacity * sizeof(*sites), count * sizeof(*sites));
 	if (sites == NULL)
 		return -ENOMEM;
 	agg->sites = sites;
-	more = reallocarray(agg->more, count, sizeof(*more));
+	more = huge_resize(agg->more, agg->capacity * sizeof(*more), count * sizeof(*more));
 	if (more == NULL)
 		return -ENOMEM;
 	agg->more = more;
@@ -41,19 +42,12 @@ static int grow(struct agg_sites *agg, size_t count)
 	return 0;
 }
 
-/* Makes the sites that there are. */
+/* Makes the sites that there are: zeroed. */
 static int make_sites(struct agg_sites *agg)
 {
-	size_t added = agg->count - agg->made;
-
-	if (added == 0)
-		return 0;
 	if (agg->count > agg->capacity &&
 	    grow(agg, agg->count > agg->capacity * 2 ? agg->count : agg->capacity * 2) != 0)
 		return -ENOMEM;
-	memset(agg->sites + agg->made, 0, added * sizeof(*agg->sites));
-	memset(agg->more + agg->made, 0, added * sizeof(*agg->more));
-	agg->made = agg->count;
 	return 0;
 }
 
@@ -64,13 +58,11 @@ static int grow_origins(struct agg_sites *agg, size_t room)
 	struct agg_origin *origins;
 	uint64_t *first_ticks;
 
-	/* Each in one cache line, so there is no realloc(). */
-	origins = aligned_alloc(sizeof(*origins), room * sizeof(*origins));
+	/* Each in one cache line, as pages begin with one. */
+	origins =
+	    huge_resize(agg->origins, agg->origin_room * sizeof(*origins), room * sizeof(*origins));
 	if (origins == NULL)
 		return -ENOMEM;
-	if (agg->origin_count != 0)
-		memcpy(origins, agg->origins, agg->origin_count * sizeof(*origins));
-	free(agg->origins);
 	agg->origins = origins;
 	first_ticks = reallocarray(agg->first_ticks, room, sizeof(*first_ticks));
 	if (first_ticks == NULL)
@@ -88,11 +80,8 @@ static int reserve_origins(struct agg_sites *agg, size_t number)
 		room *= 2;
 	if (room != agg->origin_room && grow_origins(agg, room) != 0)
 		return -ENOMEM;
-	if (number >= agg->origin_count) {
-		memset(agg->origins + agg->origin_count, 0,
-		       (number + 1 - agg->origin_count) * sizeof(*agg->origins));
+	if (number >= agg->origin_count)
 		agg->origin_count = number + 1;
-	}
 	return 0;
 }
 
@@ -242,14 +231,28 @@ int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, s
 	return 0;
 }
 
-void agg_sites_live(const struct agg_sites *agg, uint64_t *live_bytes, size_t stride)
+int agg_sites_held(const struct agg_sites *agg, struct agg_held **held, size_t *count)
 {
+	struct agg_held *list;
+	size_t live = 0, at = 0;
+
+	for (size_t i = 0; i < agg->origin_count; i++)
+		live += live_blocks(&agg->origins[i]) != 0;
+	list = malloc((live + 1) * sizeof(*list));
+	if (list == NULL)
+		return -ENOMEM;
+	/* Without a branch: which origins have blocks is by chance. There is room for one too many.
+	 */
 	for (size_t i = 0; i < agg->origin_count; i++) {
 		const struct agg_origin *origin = &agg->origins[i];
+		uint32_t blocks = live_blocks(origin);
 
-		if (live_blocks(origin) != 0)
-			live_bytes[origin->site * stride] += live_blocks(origin) * origin->bytes;
+		list[at] = (struct agg_held){.bytes = blocks * origin->bytes, .site = origin->site};
+		at += blocks != 0;
 	}
+	*held = list;
+	*count = live;
+	return 0;
 }
 
 int agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
@@ -259,11 +262,12 @@ int agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 	for (size_t i = 0; i < agg->origin_count; i++)
 		if (agg->origins[i].counts[0] != 0)
 			fold(agg, i);
-	free(agg->origins);
+	huge_free(agg->origins, agg->origin_room * sizeof(*agg->origins));
 	free(agg->first_ticks);
 	agg->origins = NULL;
 	agg->first_ticks = NULL;
 	agg->origin_count = 0;
+	agg->origin_room = 0;
 	*totals = (struct agg_totals){
 	    .peak_tick = agg->peak_tick, .reallocs = agg->reallocs, .mismatched = agg->mismatched};
 	for (size_t i = 0; i < agg->count; i++) {
@@ -331,4 +335,13 @@ void agg_sites_merge(struct agg_sites *agg, const uint32_t *numbers)
 		}
 	}
 	agg->count = merged;
+}
+
+void agg_sites_drop(struct agg_sites *agg, size_t count)
+{
+	if (count >= agg->capacity)
+		return;
+	huge_resize(agg->sites, agg->capacity * sizeof(*agg->sites), count * sizeof(*agg->sites));
+	huge_resize(agg->more, agg->capacity * sizeof(*agg->more), count * sizeof(*agg->more));
+	agg->capacity = count;
 }

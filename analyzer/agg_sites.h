@@ -61,11 +61,11 @@ struct agg_sites {
 	struct agg_origin *origins; /* by number; those without a block ever are all zero */
 	uint64_t *first_ticks;	    /* likewise, of an allocation; shifted, plus 1 */
 	size_t origin_count;
-	size_t origin_room;
-	size_t count;		/* of the sites */
-	struct agg_site *sites; /* those below `made` that were needed yet; after the last, all */
+	size_t origin_room; /* arrays of huge_resize() here and below */
+	size_t count;	    /* of the sites */
+	/* Those that were needed yet, the others zero or not made; after the last, all. */
+	struct agg_site *sites;
 	struct agg_site_more *more;
-	size_t made;
 	size_t capacity;
 	uint32_t stamp; /* number of the latest peak; a batch has one at most */
 	uint64_t live_bytes, live_blocks;
@@ -84,8 +84,17 @@ void agg_sites_fini(struct agg_sites *agg);
 int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, size_t site_count,
 		      struct agg_range *range);
 
-/* Adds what each site holds to live_bytes[site * stride]. */
-void agg_sites_live(const struct agg_sites *agg, uint64_t *live_bytes, size_t stride);
+/* What some of a site's blocks hold. */
+struct agg_held {
+	uint64_t bytes;
+	uint32_t site;
+};
+
+/*
+ * What all live blocks hold: *held[0 .. *count), of which several may be of one site. The caller
+ * frees. Returns 0 or -ENOMEM.
+ */
+int agg_sites_held(const struct agg_sites *agg, struct agg_held **held, size_t *count);
 
 /*
  * After the last batch: makes all sites, peak_* of each current, and adds up the totals. Returns 0
@@ -98,5 +107,8 @@ int agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals);
  * mention; UINT32_MAX leaves a site out.
  */
 void agg_sites_merge(struct agg_sites *agg, const uint32_t *numbers);
+
+/* After that: gives back what the sites from `count` on are made of. */
+void agg_sites_drop(struct agg_sites *agg, size_t count);
 
 #endif

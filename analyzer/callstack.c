@@ -11,9 +11,7 @@
 #include "trace_reader.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define ROOT	       CALLSTACK_ROOT
 #define INDEX_SIZE_MIN 1024
@@ -36,6 +34,7 @@ static uint64_t hash_code(const struct callstack_pc *pc)
 int callstack_init(struct callstack_table *table, const struct trace_reader *reader)
 {
 	*table = (struct callstack_table){.reader = reader,
+					  .pieces = {.bytes = sizeof(struct callstack_chunk)},
 					  .chunk_count = trace_nodes_count(reader),
 					  .code_index_size = INDEX_SIZE_MIN};
 	/* One more than none, so that a chunk 0 for what has no chunk costs no special case. */
@@ -55,8 +54,7 @@ int callstack_init(struct callstack_table *table, const struct trace_reader *rea
 
 void callstack_fini(struct callstack_table *table)
 {
-	for (size_t i = 0; table->chunks != NULL && i < table->chunk_count; i++)
-		free(table->chunks[i]);
+	huge_pieces_fini(&table->pieces);
 	free(table->chunks);
 	free(table->codes);
 	free(table->code_index);
@@ -230,17 +228,17 @@ static int find_chunk(struct callstack_table *table, uint32_t id, struct callsta
 	if (index >= table->chunk_count)
 		return 0;
 	if (table->chunks[index] == NULL) {
-		chunk = malloc(sizeof(*chunk));
+		if (table->spare == NULL)
+			table->spare = huge_pieces_take(&table->pieces);
+		chunk = table->spare;
 		if (chunk == NULL)
 			return -ENOMEM;
-		memset(chunk->site_1, 0, sizeof(*chunk) - offsetof(struct callstack_chunk, site_1));
 		there = trace_nodes_read(table->reader, index, chunk->words, &table->scratch);
 		/* id 0 needs no chunk in the file; others without one share nothing. */
-		if (there < 0 || (there == 0 && index != 0)) {
-			free(chunk);
+		if (there < 0 || (there == 0 && index != 0))
 			return there;
-		}
 		table->chunks[index] = chunk;
+		table->spare = NULL;
 		if (resolve_chunk(table, index, chunk) != 0)
 			return -ENOMEM;
 	}

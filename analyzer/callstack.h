@@ -12,6 +12,7 @@
 
 #include <memprof/trace.h>
 
+#include "huge.h"
 #include "trace_nodes.h"
 
 #include <stdbool.h>
@@ -55,7 +56,9 @@ struct callstack_table {
 	const struct trace_reader *reader;
 	struct callstack_chunk **chunks;
 	size_t chunk_count;
-	struct callstack_pc *codes; /* the different return addresses, numbered from 0 */
+	struct huge_pieces pieces;     /* what they are made of */
+	struct callstack_chunk *spare; /* has no site and no state yet; NULL: none */
+	struct callstack_pc *codes;    /* the different return addresses, numbered from 0 */
 	size_t code_count;
 	uint32_t *code_index; /* open addressing: number + 1, 0 empty */
 	size_t code_index_size;

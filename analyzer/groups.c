@@ -194,8 +194,6 @@ static void add_figures(struct profile_site *sum, const struct profile_site *sit
 		sum->first_s = site->first_s;
 	if (site->last_s > sum->last_s)
 		sum->last_s = site->last_s;
-	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++)
-		sum->trend_bytes[i] += site->trend_bytes[i];
 }
 
 /*

@@ -14,7 +14,8 @@
 #include "ranking.h"
 
 struct group {
-	struct profile_site sum; /* figures of all members; stack of the one with most to show */
+	struct profile_site
+	    sum; /* figures of all members but trends; stack of the one with most to show */
 	size_t members;
 	const struct profile_site *best; /* whose stack that is */
 	uint32_t order;			 /* of its first member among all groups */

@@ -9,6 +9,7 @@
 #include "agg_sites.h"
 #include "agg_timeline.h"
 #include "callstack.h"
+#include "huge.h"
 #include "profile_maps.h"
 #include "profile_process.h"
 #include "profile_top.h"
@@ -23,12 +24,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#define SITES_AT_ONCE 8192 /* are moved into the profile and given back */
-
-#define HUGE_LEAST (8 << 20) /* bytes of sites that are worth huge pages */
+#define SITES_AT_ONCE 32768 /* are moved into the profile and given back */
 
 /* The profile and what its pointers point into. */
 struct loaded {
@@ -138,47 +135,28 @@ static int first_pass(struct analysis *analysis)
 	return 0;
 }
 
-static void fill_site(const struct analysis *analysis, size_t number, struct profile_site *site)
+/* All but the trend, which is there. */
+static void fill_site(const struct analysis *analysis, const struct profile *profile, size_t number,
+		      struct profile_site *site)
 {
 	const struct agg_site *from = &analysis->sites.sites[number];
 	const struct agg_site_more *more = &analysis->sites.more[number];
 
-	*site = (struct profile_site){
-	    .allocations = from->allocations,
-	    .bytes = from->bytes,
-	    .frees = from->allocations - from->live_blocks,
-	    .peak_bytes = from->peak_bytes,
-	    .peak_blocks = from->peak_blocks,
-	    .live_bytes = from->live_bytes,
-	    .live_blocks = from->live_blocks,
-	    .temporary = more->temporary,
-	    .failed = more->failed,
-	};
+	site->allocations = from->allocations;
+	site->bytes = from->bytes;
+	site->frees = from->allocations - from->live_blocks;
+	site->peak_bytes = from->peak_bytes;
+	site->peak_blocks = from->peak_blocks;
+	site->live_bytes = from->live_bytes;
+	site->live_blocks = from->live_blocks;
+	site->temporary = more->temporary;
+	site->failed = more->failed;
 	if (from->allocations != 0) {
 		site->first_s = seconds(analysis, more->first_tick);
 		site->last_s = seconds(analysis, from->last_tick);
 	}
-	agg_leaks_trend(&analysis->leaks, number, site->trend_bytes);
-}
-
-static void *shrunk(void *array, size_t count, size_t bytes)
-{
-	void *smaller = realloc(array, (count + 1) * bytes);
-
-	return smaller != NULL ? smaller : array;
-}
-
-/*
- * Gives back what the sites from `count` on were made of: there may be a hundred thousand, and the
- * two forms of all of them are the most memory that a report ever takes.
- */
-static void drop_sites(struct analysis *analysis, size_t count)
-{
-	struct agg_sites *sites = &analysis->sites;
-
-	sites->sites = shrunk(sites->sites, count, sizeof(*sites->sites));
-	sites->more = shrunk(sites->more, count, sizeof(*sites->more));
-	agg_leaks_drop(&analysis->leaks, count);
+	site->verdict =
+	    agg_leaks_verdict(site, profile_trend(profile, site), profile->totals.duration_s);
 }
 
 /* Numbers the sites that had anything by how their stacks look. */
@@ -198,17 +176,28 @@ static int number_sites(struct analysis *analysis, struct site_stacks *stacks)
 	return site_stacks_add(stacks, analysis->number_of_site, count);
 }
 
-/* In huge pages, if the system has them: thousands of faults take longer than filling the sites. */
-static struct profile_site *new_sites(size_t count)
+/*
+ * Makes the sites of the profile. What they were made of is given back as they are: there may be a
+ * hundred thousand, and the two forms of all of them are the most memory that a report ever takes.
+ */
+static int make_sites(struct analysis *analysis, struct loaded *loaded)
 {
-	struct profile_site *sites = calloc(count + 1, sizeof(*sites));
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t start = ((uintptr_t)sites + page - 1) & ~(page - 1);
-	uintptr_t end = (uintptr_t)(sites + count) & ~(page - 1);
+	struct profile *profile = &loaded->profile;
+	size_t count = profile->site_count;
 
-	if (sites != NULL && end > start && end - start >= HUGE_LEAST)
-		madvise((void *)start, end - start, MADV_HUGEPAGE);
-	return sites;
+	profile->sites = huge_resize(NULL, 0, (count + 1) * sizeof(*profile->sites));
+	if (profile->sites == NULL ||
+	    agg_leaks_trends(&analysis->leaks, analysis->number_of_site, profile) != 0)
+		return -ENOMEM;
+	agg_leaks_fini(&analysis->leaks);
+	for (size_t i = count; i-- > 0;) {
+		fill_site(analysis, profile, i, &profile->sites[i]);
+		site_stacks_get(loaded->stacks, (uint32_t)i, &profile->sites[i].stack);
+		if (i % SITES_AT_ONCE == 0)
+			agg_sites_drop(&analysis->sites, i);
+	}
+	agg_sites_fini(&analysis->sites);
+	return 0;
 }
 
 static int build_sites(struct analysis *analysis, struct loaded *loaded)
@@ -232,21 +221,9 @@ static int build_sites(struct analysis *analysis, struct loaded *loaded)
 	if (rc != 0)
 		return rc;
 	agg_sites_merge(&analysis->sites, analysis->number_of_site);
-	agg_leaks_merge(&analysis->leaks, analysis->number_of_site);
-	profile->sites = new_sites(profile->site_count);
-	if (profile->sites == NULL)
-		return -ENOMEM;
-	for (size_t i = profile->site_count; i-- > 0;) {
-		struct profile_site *site = &profile->sites[i];
-
-		fill_site(analysis, i, site);
-		site_stacks_get(loaded->stacks, (uint32_t)i, &site->stack);
-		site->verdict = agg_leaks_verdict(site, profile->totals.duration_s);
-		if (i % SITES_AT_ONCE == 0)
-			drop_sites(analysis, i);
-	}
-	agg_sites_fini(&analysis->sites);
-	agg_leaks_fini(&analysis->leaks);
+	rc = make_sites(analysis, loaded);
+	if (rc != 0)
+		return rc;
 	return wrappers_skip(profile);
 }
 
@@ -481,7 +458,8 @@ void profile_free(struct profile *profile)
 	if (profile == NULL)
 		return;
 	profile_process_fini(&profile->process);
-	free(profile->sites);
+	huge_free(profile->sites, (profile->site_count + 1) * sizeof(*profile->sites));
+	free(profile->trends);
 	free(profile->map_sites);
 	free(profile->points);
 	free(profile->top);

@@ -49,7 +49,6 @@ const struct profile_frame *const *profile_stack_frames(const struct profile_sta
 /* One frame of a stack, below its count. */
 const struct profile_frame *profile_stack_frame(const struct profile_stack *stack, size_t at);
 
-/* Live heap of one site at the ends of TREND_POINTS equal parts of the run. */
 #define PROFILE_TREND_POINTS 8
 
 enum profile_verdict {
@@ -74,8 +73,8 @@ struct profile_site {
 	uint64_t failed;
 	double first_s; /* first and last allocation */
 	double last_s;
-	uint64_t trend_bytes[PROFILE_TREND_POINTS];
 	enum profile_verdict verdict;
+	uint32_t trend; /* of profile_trend(); 0: nothing was live at those moments */
 };
 
 struct profile_totals {
@@ -145,6 +144,7 @@ struct profile {
 	struct profile_damage damage;
 	struct profile_site *sites; /* unsorted */
 	size_t site_count;
+	uint64_t *trends; /* of the sites, PROFILE_TREND_POINTS each; the first is no site's */
 	/*
 	 * Who made the program's own mappings, summing to the map totals: allocations are calls
 	 * that mapped, blocks the separate pieces mapped; of the rest only bytes have a meaning.
@@ -157,6 +157,9 @@ struct profile {
 	size_t top_count;
 	uint64_t *top_bytes; /* their live bytes over time, [point * top_count + rank] */
 };
+
+/* A site's live heap at the ends of PROFILE_TREND_POINTS equal parts of the run. */
+const uint64_t *profile_trend(const struct profile *profile, const struct profile_site *site);
 
 struct profile_options {
 	size_t points;	     /* timeline points wanted at most; 0: no timeline */

@@ -1,4 +1,4 @@
-/* The frames of a stack: those at hand, or from whoever can make the others. */
+/* The frames of a stack: those at hand, or from whoever can make the others. A site's trend. */
 #include "profile.h"
 #include "site_stacks.h"
 
@@ -11,4 +11,12 @@ const struct profile_frame *profile_stack_frame(const struct profile_stack *stac
 {
 	return at < stack->count - stack->later ? stack->frames[at]
 						: profile_stack_frames(stack)[at];
+}
+
+const uint64_t *profile_trend(const struct profile *profile, const struct profile_site *site)
+{
+	static const uint64_t none[PROFILE_TREND_POINTS];
+
+	return site->trend == 0 ? none
+				: profile->trends + (size_t)site->trend * PROFILE_TREND_POINTS;
 }

@@ -19,7 +19,9 @@ int stack_looks_init(struct stack_looks *looks, struct trace_reader *reader,
 		     const struct callstack_table *callstacks,
 		     const struct profile_options *options)
 {
-	*looks = (struct stack_looks){.callstacks = callstacks};
+	*looks = (struct stack_looks){
+	    .callstacks = callstacks,
+	    .pieces = {.bytes = TRACE_NODES_CHUNK_WORDS * sizeof(struct node_look)}};
 	looks->nodes = calloc(callstacks->chunk_count, sizeof(*looks->nodes));
 	if (code_frames_init(&looks->codes, reader, options) != 0 || looks->nodes == NULL)
 		return -ENOMEM;
@@ -28,8 +30,7 @@ int stack_looks_init(struct stack_looks *looks, struct trace_reader *reader,
 
 static void free_nodes(struct stack_looks *looks)
 {
-	for (size_t i = 0; looks->nodes != NULL && i < looks->callstacks->chunk_count; i++)
-		free(looks->nodes[i]);
+	huge_pieces_fini(&looks->pieces);
 	free(looks->nodes);
 	looks->nodes = NULL;
 }
@@ -87,7 +88,7 @@ static struct node_look *look_at(struct stack_looks *looks, uint32_t node)
 	struct node_look **chunk = &looks->nodes[node / TRACE_NODES_CHUNK_WORDS];
 
 	if (*chunk == NULL)
-		*chunk = calloc(TRACE_NODES_CHUNK_WORDS, sizeof(**chunk));
+		*chunk = huge_pieces_take(&looks->pieces);
 	return *chunk == NULL ? NULL : *chunk + node % TRACE_NODES_CHUNK_WORDS;
 }
 

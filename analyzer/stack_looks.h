@@ -29,6 +29,7 @@ struct stack_looks {
 	const struct callstack_table *callstacks;
 	struct code_frames codes;
 	struct node_look **nodes; /* chunks as in callstack.h */
+	struct huge_pieces pieces;
 };
 
 /*

@@ -87,8 +87,10 @@ static void write_stack(struct out *out, const struct writer_options *options,
 }
 
 static void write_site(struct out *out, const struct writer_options *options,
-		       const struct profile_site *site)
+		       const struct profile *profile, const struct profile_site *site)
 {
+	const uint64_t *trend = profile_trend(profile, site);
+
 	write_stack(out, options, &site->stack);
 	write_figures(out, site);
 	out_text(out, ",\"first_s\":");
@@ -97,7 +99,7 @@ static void write_site(struct out *out, const struct writer_options *options,
 	write_seconds(out, site->last_s);
 	out_text(out, ",\"trend_bytes\":[");
 	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++)
-		out_printf(out, "%s%llu", i ? "," : "", (unsigned long long)site->trend_bytes[i]);
+		out_printf(out, "%s%llu", i ? "," : "", (unsigned long long)trend[i]);
 	out_printf(out, "],\"verdict\":\"%s\"}", verdict_names[site->verdict]);
 }
 
@@ -247,7 +249,7 @@ static int write_json(const struct profile *profile, const struct writer_options
 	out_printf(out, "  \"site_count\": %zu,\n  \"sites\": [", profile->site_count);
 	for (size_t i = 0; i < listed && !out_error(out); i++) {
 		out_text(out, i ? ",\n" : "\n");
-		write_site(out, options, &profile->sites[order[i]]);
+		write_site(out, options, profile, &profile->sites[order[i]]);
 	}
 	if (listed < profile->site_count) {
 		out_text(out, listed ? ",\n" : "\n");

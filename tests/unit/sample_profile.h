@@ -45,6 +45,9 @@ static const struct profile_frame *const sample_parse_frames[] = {
 
 #define SAMPLE_SITES 4
 
+static uint64_t sample_trends[2 * PROFILE_TREND_POINTS] = {0, 0, 0, 0, 0, 0, 0, 0,
+							   1, 2, 3, 4, 5, 6, 7, 8};
+
 static inline struct profile sample_profile(struct profile_site sites[SAMPLE_SITES])
 {
 	struct profile profile = {
@@ -70,6 +73,7 @@ static inline struct profile sample_profile(struct profile_site sites[SAMPLE_SIT
 		       .peak_rss_bytes = 12582912},
 	    .sites = sites,
 	    .site_count = SAMPLE_SITES,
+	    .trends = sample_trends,
 	};
 
 	sites[0] = (struct profile_site){
@@ -101,7 +105,7 @@ static inline struct profile sample_profile(struct profile_site sites[SAMPLE_SIT
 	    .live_blocks = 100,
 	    .first_s = 0.25,
 	    .last_s = 3.5,
-	    .trend_bytes = {1, 2, 3, 4, 5, 6, 7, 8},
+	    .trend = 1,
 	    .verdict = VERDICT_GROWING,
 	};
 	sites[3] = (struct profile_site){

@@ -42,7 +42,8 @@ static void assert_sums(const struct profile *profile)
 		sum.failed += site->failed;
 		ck_assert_uint_ge(site->stack.count, 1);
 		ck_assert_uint_lt(site->stack.site_frame, site->stack.count);
-		ck_assert_uint_eq(site->trend_bytes[PROFILE_TREND_POINTS - 1], site->live_bytes);
+		ck_assert_uint_eq(profile_trend(profile, site)[PROFILE_TREND_POINTS - 1],
+				  site->live_bytes);
 	}
 	ck_assert_uint_eq(sum.allocations, profile->totals.allocations);
 	ck_assert_uint_eq(sum.bytes, profile->totals.bytes_allocated);
