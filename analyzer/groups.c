@@ -263,6 +263,18 @@ struct grouping *grouping_new(const struct profile *profile)
 	return grouping;
 }
 
+size_t grouping_parts(const struct grouping *grouping)
+{
+	return grouping->part_count;
+}
+
+const struct profile_frame *grouping_part(const struct grouping *grouping, size_t part,
+					  uint64_t *peak_bytes)
+{
+	*peak_bytes = grouping->parts[part].sum.peak_bytes;
+	return grouping->names[grouping->parts[part].name].frame;
+}
+
 void grouping_free(struct grouping *grouping)
 {
 	if (!grouping)

@@ -34,6 +34,14 @@ struct grouping *grouping_new(const struct profile *profile);
 void grouping_free(struct grouping *grouping);
 
 /*
+ * Parts of the grouping, 0 .. grouping_parts() - 1: sites of one name, in order of their first
+ * sites; several parts may be of one name. Returns its frame, NULL for stacks without any.
+ */
+size_t grouping_parts(const struct grouping *grouping);
+const struct profile_frame *grouping_part(const struct grouping *grouping, size_t part,
+					  uint64_t *peak_bytes);
+
+/*
  * The groups of a profile by `metric`; with a NULL grouping each site is one by itself. With
  * RANKING_LEAK sites of different suspicion are never of one group. The member whose stack is
  * shown is the best by `metric`. Returns 0 or -ENOMEM; groups_fini() frees what is inside.

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "groups.h"
 #include "profile.h"
 #include "text.h"
 
@@ -21,18 +22,17 @@ static void count_nameless(struct text_nameless *modules, const char *module, ui
 
 bool text_nameless(struct text *text, struct text_nameless *worst)
 {
-	const struct profile *profile = text->profile;
-	uint64_t peak = profile->totals.peak_bytes;
+	uint64_t peak = text->profile->totals.peak_bytes;
 	struct text_nameless modules[NAMELESS_MODULES] = {0};
 	bool names = false; /* none at all: no symbols were asked for */
 
-	for (size_t i = 0; i < profile->site_count; i++) {
-		const struct profile_site *site = &profile->sites[i];
-		const struct profile_frame *frame = text_site_frame(&site->stack);
+	for (size_t i = 0; i < grouping_parts(text->grouping); i++) {
+		uint64_t bytes;
+		const struct profile_frame *frame = grouping_part(text->grouping, i, &bytes);
 
 		names |= frame && frame->function;
 		if (frame && !frame->function)
-			count_nameless(modules, frame->module, site->peak_bytes);
+			count_nameless(modules, frame->module, bytes);
 	}
 	*worst = modules[0];
 	for (size_t i = 1; i < NAMELESS_MODULES; i++) {
