@@ -2,6 +2,7 @@
 #include "code_frames.h"
 
 #include "callstack.h"
+#include "frame_rules.h"
 #include "module_map.h"
 #include "profile.h"
 #include "symbolizer.h"
@@ -138,6 +139,7 @@ static const struct profile_frame *make_frame(struct code_frames *table, const c
 	}
 	frame->module = module;
 	frame->offset = offset;
+	frame->role = (uint8_t)frame_rules_role(frame);
 	table->made[table->made_count++] = frame;
 	return frame;
 }

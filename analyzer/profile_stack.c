@@ -10,7 +10,7 @@ const struct profile_frame *const *profile_stack_frames(const struct profile_sta
 const struct profile_frame *profile_stack_frame(const struct profile_stack *stack, size_t at)
 {
 	return at < stack->count - stack->later ? stack->frames[at]
-						: profile_stack_frames(stack)[at];
+						: site_stacks_frame(stack->of, stack->number, at);
 }
 
 const uint64_t *profile_trend(const struct profile *profile, const struct profile_site *site)

@@ -46,6 +46,14 @@ struct whole {
 	const struct profile_frame **frames;
 };
 
+/* A way into a stack, of so many frames; 0: none. */
+struct way {
+	uint32_t number;
+	uint32_t frame; /* the last of them */
+	size_t frames;
+	struct stack_walk walk;
+};
+
 struct site_stacks {
 	struct stack_looks looks;
 	struct stack *stacks; /* by number */
@@ -59,6 +67,7 @@ struct site_stacks {
 	struct piece *pieces; /* the innermost frames */
 	struct whole whole[PROFILE_WHOLE_STACKS];
 	uint64_t asked; /* how often for whole stacks */
+	struct way way; /* to the single frame that was asked for last */
 };
 
 /* ---- the table ---- */
@@ -378,6 +387,21 @@ void site_stacks_get(struct site_stacks *stacks, uint32_t number, struct profile
 					.later = from->start.count - inner->count,
 					.number = number,
 					.of = stacks};
+}
+
+const struct profile_frame *site_stacks_frame(struct site_stacks *stacks, uint32_t number,
+					      size_t at)
+{
+	struct way *way = &stacks->way;
+
+	if (way->frames == 0 || way->number != number || way->frames > at + 1)
+		*way = (struct way){
+		    .number = number,
+		    .walk = stack_walk_from(&stacks->looks, &stacks->stacks[number].start)};
+	for (; way->frames <= at; way->frames++)
+		if (!stack_walk_next(&stacks->looks, &way->walk, &way->frame))
+			break;
+	return stacks->looks.codes.frames[way->frame];
 }
 
 const struct profile_frame *const *site_stacks_whole(struct site_stacks *stacks, uint32_t number)

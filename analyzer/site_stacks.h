@@ -44,6 +44,13 @@ void site_stacks_get(struct site_stacks *stacks, uint32_t number, struct profile
  */
 int site_stacks_finish(struct site_stacks *stacks);
 
+/*
+ * One frame of a stack, below its count; which takes a way of that length, or, for the stack that
+ * was asked for last, from the frame before.
+ */
+const struct profile_frame *site_stacks_frame(struct site_stacks *stacks, uint32_t number,
+					      size_t at);
+
 /* All frames of a stack; see profile_stack_frames(). */
 const struct profile_frame *const *site_stacks_whole(struct site_stacks *stacks, uint32_t number);
 
