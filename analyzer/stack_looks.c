@@ -92,20 +92,17 @@ static struct node_look *look_at(struct stack_looks *looks, uint32_t node)
 	return *chunk == NULL ? NULL : *chunk + node % TRACE_NODES_CHUNK_WORDS;
 }
 
-/* The look of a node whose caller's is `outer`. */
-static int make_look(struct stack_looks *looks, uint32_t node, const struct node_look *outer,
-		     struct node_look *look)
+/* The look of a node with the code of that number, from its caller's. */
+static int make_look(struct stack_looks *looks, uint32_t number, struct node_look *look)
 {
-	uint32_t number = callstack_code(looks->callstacks, node);
 	const struct code *code;
 
-	*look = *outer;
 	if (number == CALLSTACK_NO_CODE)
 		return 0;
 	if (code_frames_resolve(&looks->codes, &looks->callstacks->codes[number], number) != 0)
 		return -ENOMEM;
 	code = &looks->codes.codes[number];
-	look->hash = add_looks(outer->hash, looks->codes.looks + code->first, code->count);
+	look->hash = add_looks(look->hash, looks->codes.looks + code->first, code->count);
 	look->frames += code->count;
 	return 0;
 }
@@ -114,7 +111,7 @@ static int make_look(struct stack_looks *looks, uint32_t node, const struct node
 static int find_look(struct stack_looks *looks, uint32_t node, struct node_look *look)
 {
 	struct node_look *path[CALLSTACK_DEPTH_MAX + 1];
-	uint32_t nodes[CALLSTACK_DEPTH_MAX + 1];
+	uint32_t codes[CALLSTACK_DEPTH_MAX + 1];
 	size_t count = 0;
 
 	*look = (struct node_look){.hash = HASH_OF_NONE};
@@ -126,14 +123,14 @@ static int find_look(struct stack_looks *looks, uint32_t node, struct node_look 
 			*look = *path[count];
 			break;
 		}
-		nodes[count] = node;
+		codes[count] = callstack_code(looks->callstacks, node);
 		node = callstack_parent(looks->callstacks, node);
 	}
 	while (count > 0) {
 		count--;
-		if (make_look(looks, nodes[count], look, path[count]) != 0)
+		if (make_look(looks, codes[count], look) != 0)
 			return -ENOMEM;
-		*look = *path[count];
+		*path[count] = *look;
 	}
 	return 0;
 }
