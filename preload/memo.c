@@ -11,15 +11,17 @@ _Static_assert((MEMO_CHECKS & (MEMO_CHECKS - 1)) == 0, "positions are taken modu
 
 void memo_reset(struct memo *memo, uint32_t generation)
 {
-	memset(memo->stacks, 0, sizeof(memo->stacks));
+	for (unsigned i = 0; i < MEMO_SETS * MEMO_WAYS; i++)
+		memo->stacks[i / MEMO_WAYS][i % MEMO_WAYS].pc = 0;
 	memset(memo->latest, 0, sizeof(memo->latest));
 	memset(memo->tags, 0, sizeof(memo->tags));
 	memo->head = FIRST_POSITION;
+	atomic_signal_fence(memory_order_seq_cst);
 	memo->generation = generation;
 }
 
 const struct memo_stack *memo_find(struct memo *memo, const struct unwind_origin *origin,
-				   uintptr_t top, unsigned room, bool also_latest)
+				   uintptr_t top, unsigned room, bool own, bool also_latest)
 {
 	unsigned latest = memo_latest_of(origin->pc, origin->sp);
 	const struct memo_stack *set = memo->stacks[latest % MEMO_SETS];
@@ -28,7 +30,7 @@ const struct memo_stack *memo_find(struct memo *memo, const struct unwind_origin
 	for (unsigned i = 1; i <= looks; i++) {
 		unsigned way = (memo->latest[latest] + i) % MEMO_WAYS;
 
-		if (!memo_is_known(memo, &set[way], origin, top, room))
+		if (!memo_is_known(memo, &set[way], origin, top, room, own))
 			continue;
 		memo->latest[latest] = (uint8_t)way;
 		return &set[way];

@@ -88,18 +88,29 @@ static inline unsigned memo_latest_of(uintptr_t pc, uintptr_t sp)
 	return (unsigned)(hash >> (64 - __builtin_ctz(MEMO_LATEST)));
 }
 
-/* Whether the `count` checks hold: four at a time, the innermost first. */
-static inline __attribute__((always_inline)) bool memo_all_hold(const struct memo_check *checks,
-								unsigned count)
+/*
+ * Whether the `count` checks hold. Going outward, one after the other: memory may have been given
+ * back, and up to the first that does not hold all are where a walk would read.
+ */
+static inline __attribute__((always_inline)) bool memo_hold_in_turn(const struct memo_check *checks,
+								    unsigned count)
 {
 	const struct memo_check *check = checks + count;
 
-	if (count < 4) {
-		while (check > checks)
-			if (memo_changed(--check))
-				return false;
-		return true;
-	}
+	while (check > checks)
+		if (__builtin_expect(memo_changed(--check) != 0, 0))
+			return false;
+	return true;
+}
+
+/* The same where all can be read: four at a time, with one branch for each four. */
+static inline __attribute__((always_inline)) bool memo_hold_at_once(const struct memo_check *checks,
+								    unsigned count)
+{
+	const struct memo_check *check = checks + count;
+
+	if (count < 4)
+		return memo_hold_in_turn(checks, count);
 	for (; check - checks > 4; check -= 4)
 		if (memo_changed(check - 1) | memo_changed(check - 2) | memo_changed(check - 3) |
 		    memo_changed(check - 4))
@@ -111,17 +122,19 @@ static inline __attribute__((always_inline)) bool memo_all_hold(const struct mem
 
 /*
  * Whether the stack that begins at `origin` is this one, and has no more frames than there is room
- * for; words up to `top` may be read.
+ * for; words up to `top` may be read. `own`: on the thread's own stack, which is not given back.
  */
-static inline __attribute__((always_inline)) bool memo_is_known(const struct memo *memo,
-								const struct memo_stack *known,
-								const struct unwind_origin *origin,
-								uintptr_t top, unsigned room)
+static inline __attribute__((always_inline)) bool
+memo_is_known(const struct memo *memo, const struct memo_stack *known,
+	      const struct unwind_origin *origin, uintptr_t top, unsigned room, bool own)
 {
-	return !((known->pc ^ origin->pc) | (known->sp ^ origin->sp) |
-		 ((known->fp ^ origin->fp) & known->fp_mask)) &&
-	       memo_alive(memo, known->first) && known->reach <= top - origin->sp &&
-	       known->frames <= room && memo_all_hold(known->checks, known->count);
+	if (((known->pc ^ origin->pc) | (known->sp ^ origin->sp) |
+	     ((known->fp ^ origin->fp) & known->fp_mask)) ||
+	    !memo_alive(memo, known->first) || known->reach > top - origin->sp ||
+	    known->frames > room)
+		return false;
+	return own ? memo_hold_at_once(known->checks, known->count)
+		   : memo_hold_in_turn(known->checks, known->count);
 }
 
 /* The one that began like this, or nearly, when one was found last. */
@@ -138,7 +151,7 @@ static inline const struct memo_stack *memo_latest(const struct memo *memo,
  * the latest only if told to, after the others. Otherwise as memo_is_known().
  */
 const struct memo_stack *memo_find(struct memo *memo, const struct unwind_origin *origin,
-				   uintptr_t top, unsigned room, bool also_latest);
+				   uintptr_t top, unsigned room, bool own, bool also_latest);
 
 /*
  * Whether this stack was asked for of late, once in the last 32 to 64 times or, by chance, another.

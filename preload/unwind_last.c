@@ -7,43 +7,38 @@
 
 _Static_assert(UNWIND_LAST_FRAMES *UNWIND_STEP_CHECKS <= UINT16_MAX, "their number fits");
 
-/* The first check of which the word has changed; `count`: none has. */
-static unsigned first_changed(const struct memo_check *checks, unsigned count)
+unsigned unwind_last_below(const struct unwind_last *last, uintptr_t sp, uintptr_t top)
 {
-	const struct memo_check *check = checks, *end = checks + count;
-
-	for (; end - check >= 4; check += 4)
-		if (memo_changed(check) | memo_changed(check + 1) | memo_changed(check + 2) |
-		    memo_changed(check + 3))
-			break;
-	while (check < end && !memo_changed(check))
-		check++;
-	return (unsigned)(check - checks);
+	if (last->count == 0 || last->frames[0].sp > top)
+		return 0;
+	return unwind_last_ahead(last, last->count, sp);
 }
 
-/* Of these frames so many as are beyond open ones whose rules are others now. */
-static unsigned ask_again(const struct unwind_last *last, unsigned known)
+/* As unwind_last_holds(), where some rules must be asked for again. */
+static unsigned ask_and_check(const struct unwind_last *last, unsigned count)
 {
-	for (unsigned i = 0; i < known; i++)
-		if (last->frames[i].open &&
-		    unwind_rule_kind(unwind_rule_of(last->frames[i].pc)) != UNWIND_RULE_UNKNOWN)
+	for (unsigned i = count; i-- > 0;) {
+		const struct unwind_last_frame *frame = &last->frames[i];
+		unsigned beyond = i > 0 ? frame[-1].checks : 0;
+
+		if (frame->open &&
+		    unwind_rule_kind(unwind_rule_of(frame->pc)) != UNWIND_RULE_UNKNOWN)
 			return i;
-	return known;
+		if (!memo_hold_in_turn(&last->checks[beyond], frame->checks - beyond))
+			return i;
+	}
+	return count;
 }
 
-unsigned unwind_last_known(const struct unwind_last *last, uintptr_t sp, uintptr_t top)
+unsigned unwind_last_holds(const struct unwind_last *last, unsigned count)
 {
-	unsigned known = last->count, holding;
+	unsigned checks = last->frames[count - 1].checks;
 
-	if (known == 0 || last->frames[0].sp > top)
-		return 0;
-	known = unwind_last_ahead(last, known, sp);
-	if (known == 0)
-		return 0;
-	holding = first_changed(last->checks, last->frames[known - 1].checks);
-	while (last->frames[known - 1].checks > holding)
-		known--;
-	return last->opens ? ask_again(last, known) : known;
+	if (last->opens)
+		return ask_and_check(last, count);
+	if (__builtin_expect(memo_hold_in_turn(last->checks, checks), 1))
+		return count;
+	return ask_and_check(last, count);
 }
 
 /* The checks of the step from a kept frame to the one before it. */
@@ -53,11 +48,12 @@ static void put_checks(struct unwind_last *last, struct unwind_last_frame *kept,
 	const struct unwind_last_frame *caller = kept - 1;
 	struct memo_check *check = &last->checks[caller->checks];
 
+	/* They are read from the last on: what decides where another is comes after it. */
 	*check++ = (struct memo_check){caller->pc, reads->ra};
-	if (reads->cfa)
-		*check++ = (struct memo_check){caller->sp, reads->cfa};
 	if (reads->fp && caller->needs_fp)
 		*check++ = (struct memo_check){caller->fp, reads->fp};
+	if (reads->cfa)
+		*check++ = (struct memo_check){caller->sp, reads->cfa};
 	kept->needs_fp = reads->used_fp || (!reads->fp && caller->needs_fp);
 	kept->checks = (uint16_t)(check - last->checks);
 }

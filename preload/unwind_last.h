@@ -55,19 +55,26 @@ struct unwind_last {
 };
 
 /*
- * How many of the frames, from the outermost on, are sure to be as they were, should a walk that
- * begins at `sp` come upon the innermost of them. Words in [sp, top) may be read.
+ * How many of the frames, from the outermost on, a walk that begins at `sp` may come upon, which
+ * may read up to `top`. Nothing of the stack is read, nor is anything sure yet.
  */
-unsigned unwind_last_known(const struct unwind_last *last, uintptr_t sp, uintptr_t top);
+unsigned unwind_last_below(const struct unwind_last *last, uintptr_t sp, uintptr_t top);
 
 /* Of these, how many a walk that has come to `sp` has still before it. */
-static inline unsigned unwind_last_ahead(const struct unwind_last *last, unsigned known,
+static inline unsigned unwind_last_ahead(const struct unwind_last *last, unsigned count,
 					 uintptr_t sp)
 {
-	while (known > 0 && last->frames[known - 1].sp < sp)
-		known--;
-	return known;
+	while (count > 0 && last->frames[count - 1].sp < sp)
+		count--;
+	return count;
 }
+
+/*
+ * A walk has come upon the innermost of `count` frames: `count` if all that is beyond it is as it
+ * was; else how many frames are beyond the one from where it is not. Memory may have been given
+ * back, so one word is read after the other, going outward, each of them where a walk would read.
+ */
+unsigned unwind_last_holds(const struct unwind_last *last, unsigned count);
 
 /* Whether a walk has come upon a kept frame. */
 static inline bool unwind_last_is(const struct unwind_last_frame *kept,

@@ -56,10 +56,10 @@ static enum unwind_step step(struct unwind_state *state, struct unwind_reads *re
 }
 
 /*
- * Walks outward from the walk's frame until it comes upon one of the first `known` frames of the
- * last stack, to the end, or to where it is deep enough.
+ * Walks outward from the walk's frame until it comes upon one of the first `ahead` frames of the
+ * last stack beyond which all is as it was, to the end, or to where it is deep enough.
  */
-static void walk_out(struct unwind_state *state, const struct unwind_last *last, unsigned known)
+static void walk_out(struct unwind_state *state, const struct unwind_last *last, unsigned ahead)
 {
 	struct unwind_walk *walk = &state->walk;
 	/* Somewhat more than is wanted, so that it lasts while inner frames return. */
@@ -70,10 +70,15 @@ static void walk_out(struct unwind_state *state, const struct unwind_last *last,
 		struct unwind_fresh *fresh = &state->fresh[walk->fresh_count];
 		enum unwind_step result;
 
-		known = unwind_last_ahead(last, known, walk->frame.sp);
-		if (known > 0 && unwind_last_is(&last->frames[known - 1], &walk->frame)) {
-			walk->joined = known;
-			return;
+		ahead = unwind_last_ahead(last, ahead, walk->frame.sp);
+		if (ahead > 0 && unwind_last_is(&last->frames[ahead - 1], &walk->frame)) {
+			unsigned holding = unwind_last_holds(last, ahead);
+
+			if (holding == ahead) {
+				walk->joined = ahead;
+				return;
+			}
+			ahead = holding;
 		}
 		if (walk->fresh_count == limit) {
 			walk->end = UNWIND_END_DEEP;
@@ -165,6 +170,7 @@ static uint32_t settle(struct unwind_state *state, struct unwind_last *last, uns
 
 	if (__builtin_expect(outer != last->outer || first != last->first, 0)) {
 		last->count = 0;
+		atomic_signal_fence(memory_order_seq_cst);
 		last->outer = outer;
 		last->first = first;
 		from = first;
@@ -181,6 +187,7 @@ static uint32_t settle(struct unwind_state *state, struct unwind_last *last, uns
 		}
 		last->frames[i].node = node = inner;
 	}
+	atomic_signal_fence(memory_order_seq_cst);
 	if (depth > last->count)
 		last->count = depth;
 	return node;
@@ -204,7 +211,7 @@ static void keep(struct unwind_state *state, const struct unwind_last *last, uns
 				   .frames = (uint16_t)depth,
 				   .count = inner->checks};
 
-	if (memo_find(&state->memo, origin, state->walk.top, depth, true))
+	if (memo_find(&state->memo, origin, state->walk.top, depth, false, true))
 		worth_looking(state);
 	else if (reach <= UINT32_MAX)
 		memo_keep(&state->memo, &stack, last->checks);
@@ -242,7 +249,7 @@ static uint32_t walk(struct unwind_state *state, const struct unwind_origin *ori
 	walk->origin_sp = origin->sp;
 	walk->top = top;
 	walk->max_depth = max_depth < UNWIND_DEPTH_MAX ? max_depth : UNWIND_DEPTH_MAX;
-	walk_out(state, last, unwind_last_known(last, origin->sp, top));
+	walk_out(state, last, unwind_last_below(last, origin->sp, top));
 	if (walk->joined > 0 && !end_holds(state, last)) {
 		walk->frame = begin;
 		walk_out(state, last, 0);
@@ -267,12 +274,12 @@ static const struct memo_stack *other_known(struct unwind_state *state,
 					    const struct unwind_origin *origin, uintptr_t top,
 					    unsigned max_depth)
 {
-	bool looked = stack_bounds_own(&state->bounds, origin->sp);
+	bool own = stack_bounds_own(&state->bounds, origin->sp); /* then stack() looked at one */
 	const struct memo_stack *known;
 
-	if (!state->worth && ++state->doubts % WORTH_TRY && looked)
+	if (!state->worth && ++state->doubts % WORTH_TRY && own)
 		return NULL;
-	known = memo_find(&state->memo, origin, top, max_depth, !looked);
+	known = memo_find(&state->memo, origin, top, max_depth, own, !own);
 	if (known)
 		worth_looking(state);
 	else
@@ -282,9 +289,11 @@ static const struct memo_stack *other_known(struct unwind_state *state,
 
 static void forget(struct unwind_state *state, uint32_t generation)
 {
-	memo_reset(&state->memo, generation);
 	for (unsigned i = 0; i < UNWIND_LASTS; i++)
 		state->lasts[i].count = 0;
+	/* Who is interrupted for good before all is forgotten finds the old generation again. */
+	atomic_signal_fence(memory_order_seq_cst);
+	memo_reset(&state->memo, generation);
 }
 
 /* As stack(), which does not begin as the one that began like it before, or not on this stack. */
@@ -317,7 +326,7 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 		memo->generation ==
 			atomic_load_explicit(&unwind_generation, memory_order_acquire) + 1 &&
 		    stack_bounds_own(&state->bounds, origin->sp) &&
-		    memo_is_known(memo, known, origin, state->bounds.own.high, max_depth),
+		    memo_is_known(memo, known, origin, state->bounds.own.high, max_depth, true),
 		1))
 		return known->node;
 	return stack_of_others(memory, origin, max_depth, counts);
