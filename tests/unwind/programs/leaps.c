@@ -103,9 +103,25 @@ static void switch_about(void)
 	}
 }
 
+/* What lies beyond a handler must be asked for each time; what it calls itself comes and goes. */
+static __attribute__((noinline)) void serve(int depth)
+{
+	volatile char pad[40];
+
+	pad[0] = (char)depth;
+	allocate((size_t)depth + 1);
+	if (depth > 0)
+		serve(depth - 1);
+	allocate(4);
+	(void)pad[0];
+}
+
 static void handler(int number)
 {
+	static int calls;
+
 	allocate((size_t)number);
+	serve(calls++ % 7);
 	allocate(2);
 }
 
@@ -118,6 +134,7 @@ static __attribute__((noinline)) void interrupted(int depth)
 		interrupted(depth - 1);
 	else
 		raise(SIGUSR1);
+	allocate(6);
 	(void)pad[0];
 }
 
