@@ -8,50 +8,28 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include "laid_stack.h"
 #include "modules.h"
 #include "node_file.h"
 #include "pages.h"
 #include "preload_support.h"
 #include "stacks.h"
 #include "unwind.h"
-#include "unwind_rule.h"
 #include "unwind_walk.h"
 
-#define PAGE	    4096
-#define FRAMES	    16
-#define FRAME_BYTES 1024
-#define MAPPED	    (FRAMES * FRAME_BYTES)
-#define ENOUGH	    64
-#define CODE_STEP   16
-#define TRAP_FLAG   0x100
-
-/* A frame of so many bytes, the topmost of which are fp and the return address. */
-#define RULE(bytes) (UNWIND_RULE_SP | (bytes) | 2U << UNWIND_RULE_FP_SHIFT)
+#define FRAMES	  16
+#define MAPPED	  (FRAMES * FRAME_BYTES)
+#define ENOUGH	  64
+#define TRAP_FLAG 0x100
 
 static struct unwind_state *state;
 static struct unwind_counts counts;
-static const uintptr_t low = 0x1000100000, code = 0x2000000000;
 static bool own; /* the stack is the thread's own */
 
 /* The return address into frame `i` of one of two programs. */
 static uintptr_t pc_of(unsigned program, unsigned i)
 {
 	return code + (program * FRAMES + i + 1) * CODE_STEP;
-}
-
-static uintptr_t sp_of(unsigned i)
-{
-	return low + (uintptr_t)i * FRAME_BYTES;
-}
-
-/* As unwind_rule_miss() would have it, were there code. */
-static void put_rule(uintptr_t pc, unwind_rule rule)
-{
-	uint64_t hash = unwind_rule_hash(pc), tag = hash & ((1ULL << UNWIND_RULE_TAG_BITS) - 1);
-	_Atomic uint64_t *pair = unwind_rules[hash >> UNWIND_RULE_TAG_BITS];
-
-	atomic_store(&pair[atomic_load(&pair[0]) != 0], tag << UNWIND_RULE_BITS | rule);
-	ck_assert_uint_eq(unwind_rule_of(pc), rule);
 }
 
 /* Code whose frames have so many bytes. */
@@ -78,9 +56,7 @@ static void start(bool on_own_stack)
 	node_file_keep();
 	state = pages_map(unwind_memo.state_bytes);
 	ck_assert_ptr_nonnull(state);
-	ck_assert_ptr_eq(mmap((void *)(low - PAGE), MAPPED + 2 * PAGE, PROT_NONE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
-			 (void *)(low - PAGE));
+	map_at(low - PAGE, MAPPED + 2 * PAGE);
 	ck_assert_int_eq(mprotect((void *)low, MAPPED, PROT_READ | PROT_WRITE), 0);
 	own = on_own_stack;
 	if (own)

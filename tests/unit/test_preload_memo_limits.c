@@ -7,6 +7,7 @@
  */
 #include <sys/mman.h>
 
+#include "laid_stack.h"
 #include "memo.h"
 #include "modules.h"
 #include "node_file.h"
@@ -14,25 +15,16 @@
 #include "preload_support.h"
 #include "stacks.h"
 #include "unwind.h"
-#include "unwind_rule.h"
 #include "unwind_walk.h"
 
-#define PAGE	    4096
-#define FRAMES	    12
-#define FRAME_BYTES 1024
-#define MAPPED	    (FRAMES * FRAME_BYTES)
-#define ENOUGH	    64
-#define PLACES	    150
-#define CODE_STEP   16
-
-/* A frame of so many bytes, the topmost of which are fp and the return address. */
-#define RULE(bytes) (UNWIND_RULE_SP | (bytes) | 2U << UNWIND_RULE_FP_SHIFT)
+#define FRAMES 12
+#define MAPPED (FRAMES * FRAME_BYTES)
+#define ENOUGH 64
+#define PLACES 150
 
 static struct unwind_state *state;
 static struct memo *memo;
 static struct unwind_counts counts;
-/* Of the stack, and of what its return addresses lead to: the same in each run, as their hashes. */
-static const uintptr_t low = 0x1000100000, code = 0x2000000000;
 static uintptr_t top; /* what can be read ends there */
 static unsigned frame_bytes;
 static bool own;		  /* the stack is the thread's own */
@@ -44,24 +36,9 @@ static uintptr_t pc_of(unsigned program, unsigned i)
 	return code + (program * FRAMES + i + 1) * CODE_STEP;
 }
 
-static uintptr_t sp_of(unsigned i)
-{
-	return low + (uintptr_t)i * FRAME_BYTES;
-}
-
 static bool is_outermost(uintptr_t pc)
 {
 	return pc == pc_of(0, FRAMES - 1) || pc == pc_of(1, FRAMES - 1);
-}
-
-/* As unwind_rule_miss() would have it, were there code. */
-static void put_rule(uintptr_t pc, unwind_rule rule)
-{
-	uint64_t hash = unwind_rule_hash(pc), tag = hash & ((1ULL << UNWIND_RULE_TAG_BITS) - 1);
-	_Atomic uint64_t *pair = unwind_rules[hash >> UNWIND_RULE_TAG_BITS];
-
-	atomic_store(&pair[atomic_load(&pair[0]) != 0], tag << UNWIND_RULE_BITS | rule);
-	ck_assert_uint_eq(unwind_rule_of(pc), rule);
 }
 
 /* Code whose frames have so many bytes. */
@@ -96,14 +73,6 @@ static void set_top(unsigned frames)
 	if (own)
 		state->bounds.own = (struct stack_range){low, top};
 	state->bounds.thread = (uintptr_t)__builtin_thread_pointer();
-}
-
-static void map_at(uintptr_t address, size_t bytes)
-{
-	void *at = mmap((void *)address, bytes, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-
-	ck_assert_ptr_eq(at, (void *)address);
 }
 
 static void start(bool on_own_stack)
