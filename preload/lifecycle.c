@@ -396,7 +396,8 @@ static void at_quick_exit_call(void)
 
 /*
  * A signal handler that interrupted a hook may fork: the child would then return into the hook and
- * write into its parent's ring.
+ * write into its parent's ring. Whether it did is not known: a hook that was about to set its guard
+ * has none yet, and has looked at the generation already.
  */
 void lifecycle_fork_child(void)
 {
@@ -406,8 +407,7 @@ void lifecycle_fork_child(void)
 	if (*generation == GENERATION_OFF)
 		return;
 	*generation = GENERATION_FORKED;
-	if (thread_tls.guard)
-		trace_file_forked();
+	trace_file_forked();
 }
 
 /*
