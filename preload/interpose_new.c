@@ -2,9 +2,9 @@
  * C++ operator new and delete, by their mangled names (Itanium C++ ABI). They forward, so that an
  * allocator whose new does not call malloc is seen, and so that new freed by free can be told.
  *
- * A new handler is the program's own code, run inside the real function; so is what throws. Calls
- * that arrive meanwhile are therefore recorded, and the last of them, if it is the malloc that made
- * the block, is then given our name.
+ * A new handler is the program's own code, run inside the real function; so is what throws, and
+ * what a signal's handler does. Calls that arrive meanwhile are therefore recorded, and the one
+ * among them that made the block, if it is in the ring still, is then given our name.
  *
  * A throwing new leaves through us: this file is compiled with -fexceptions, and the failed call is
  * recorded on the way. The two functions of libgcc that takes are weak: in a program that has no
@@ -40,6 +40,7 @@ struct pending {
 	unsigned kind;
 	size_t bytes;
 	const struct unwind_origin *origin;
+	uint64_t acquired; /* blocks, by the thread before it */
 };
 
 static void leave_by_exception(struct pending *pending)
@@ -59,7 +60,8 @@ static void finish(struct thread *thread, const struct pending *pending, const v
 		return;
 	thread->news--;
 	thread_phase(pending->frame);
-	if (block && record_relabel(thread, pending->kind, block, pending->bytes, alignment_log2))
+	if (block && thread->acquired != pending->acquired &&
+	    record_relabel(thread, pending->kind, block, pending->bytes, alignment_log2))
 		thread_leave();
 	else
 		hook_acquired(thread, pending->frame, pending->kind, block, pending->bytes,
@@ -88,8 +90,10 @@ static void finish(struct thread *thread, const struct pending *pending, const v
 		if (!real_ready())                                                                 \
 			return bootstrap_alloc(bytes, alignment);                                  \
 		thread = thread_enter(HOOK_FRAME | GUARD_REAL);                                    \
-		if (thread)                                                                        \
+		if (thread) {                                                                      \
 			thread->news++;                                                            \
+			pending.acquired = thread->acquired;                                       \
+		}                                                                                  \
 		pending.thread = thread;                                                           \
 		call = next(&kept, #symbol, __builtin_return_address(0));                          \
 		block = call ? call arguments : real.malloc(bytes);                                \

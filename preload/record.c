@@ -29,6 +29,9 @@ static inline uint32_t stack_of(struct thread *thread, const struct unwind_origi
 				       &thread->unwind_counts);
 }
 
+/* A sample of the resident size. */
+#define SAMPLE_WORDS 2
+
 /* Room in the ring, emptying it when it is full. */
 static inline uint64_t *reserve(struct thread *thread, size_t words)
 {
@@ -50,11 +53,11 @@ static inline void commit(struct thread *thread, size_t words, uint64_t tick)
 
 static void put_resident(struct thread *thread, uint64_t bytes)
 {
-	uint64_t *at = reserve(thread, 2);
+	uint64_t *at = reserve(thread, SAMPLE_WORDS);
 
 	at[0] = clock_ticks() << 8 | TRACE_EVENT_RSS;
 	at[1] = bytes;
-	ring_commit(&thread->ring, 2);
+	ring_commit(&thread->ring, SAMPLE_WORDS);
 	thread->ring_events++;
 }
 
@@ -66,13 +69,16 @@ void record_resident(struct thread *thread)
 		put_resident(thread, bytes);
 }
 
-/* The last step of every event that has a stack: ACQUIRE, MAP and FAILED look alike. */
+/*
+ * The last step of every event that has a stack: ACQUIRE, MAP and FAILED look alike. There is room
+ * for a sample behind it: were the ring emptied for that one, record_relabel() would find nothing.
+ */
 static inline void put_four(struct thread *thread, unsigned kind, uint64_t second, size_t bytes,
 			    unsigned aux, const struct unwind_origin *origin)
 {
 	uint64_t tick = sole_stamp(thread);
 	uint32_t stack = stack_of(thread, origin);
-	uint64_t *at = reserve(thread, 4);
+	uint64_t *at = reserve(thread, 4 + SAMPLE_WORDS);
 
 	at[0] = tick << 8 | kind;
 	at[1] = second;
@@ -88,10 +94,30 @@ void record_acquire(struct thread *thread, unsigned kind, const void *address, s
 	thread->acquired++;
 }
 
-static bool is_acquisition(const struct ring *ring, const uint64_t *at, const void *address)
+static bool is_acquisition(const uint64_t *at, const void *address)
 {
-	return at >= ring->data && (at[0] & 0xff) <= TRACE_EVENT_NEW_ARRAY &&
-	       event_words(at[0]) == 4 && at[1] == (uintptr_t)address;
+	return (at[0] & 0xff) <= TRACE_EVENT_NEW_ARRAY && event_words(at[0]) == 4 &&
+	       at[1] == (uintptr_t)address;
+}
+
+/*
+ * The acquisition of `address` wherever it is in the ring, unless another event has to do with that
+ * address since: what a handler or a sample put behind it is stepped over. NULL: there is none.
+ */
+__attribute__((noinline, cold)) static uint64_t *find_acquisition(const struct ring *ring,
+								  const void *address)
+{
+	uint64_t *at = ring->data, *found = NULL;
+
+	while (at < ring->next && event_words(at[0])) {
+		if (is_acquisition(at, address))
+			found = at;
+		else if (at[1] == (uintptr_t)address ||
+			 (event_words(at[0]) > 4 && at[4] == (uintptr_t)address))
+			found = NULL;
+		at += event_words(at[0]);
+	}
+	return found;
 }
 
 bool record_relabel(struct thread *thread, unsigned kind, const void *address, size_t bytes,
@@ -100,11 +126,9 @@ bool record_relabel(struct thread *thread, unsigned kind, const void *address, s
 	const struct ring *ring = &thread->ring;
 	uint64_t *at = ring->next - 4;
 
-	/* A sample of the resident size may have followed. */
-	if (!is_acquisition(ring, at, address))
-		at -= 2;
-	if (!is_acquisition(ring, at, address) ||
-	    (at != ring->next - 4 && (at[4] & 0xff) != TRACE_EVENT_RSS))
+	if (__builtin_expect(at < ring->data || !is_acquisition(at, address), 0))
+		at = find_acquisition(ring, address);
+	if (!at)
 		return false;
 	at[2] = bytes;
 	at[3] = (uint32_t)at[3] | (uint64_t)alignment_log2 << 32;

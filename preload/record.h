@@ -42,8 +42,9 @@ void record_realloc(struct thread *thread, unsigned kind, const void *old, const
 void record_release_at(struct thread *thread, unsigned kind, const void *address, uint64_t tick);
 
 /*
- * Whether the thread's last event is the acquisition of `address`, by malloc or, inside new[], new:
- * then that was the inner half of a call of `kind` for `bytes`, and now bears its name.
+ * Whether the ring's last event of `address` is its acquisition, by malloc or, inside new[], new:
+ * then that was the inner half of a call of `kind` for `bytes`, and now bears its name. To be asked
+ * only where the thread has acquired something since that call began: the ring may be searched.
  */
 bool record_relabel(struct thread *thread, unsigned kind, const void *address, size_t bytes,
 		    unsigned alignment_log2);

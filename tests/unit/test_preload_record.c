@@ -9,6 +9,7 @@
 
 #include "preload_recorder.h"
 #include "preload_view.h"
+#include "resident.h"
 
 static void setup(void)
 {
@@ -213,23 +214,30 @@ START_TEST(nested)
 }
 END_TEST
 
-/* The malloc inside operator new bears new's name, whatever its size and what came after it. */
+/*
+ * The malloc inside operator new bears new's name, whatever its size, wherever in the ring it is,
+ * and whatever came after it: a sample of the resident size is due at each second one.
+ */
 START_TEST(relabelled)
 {
 	static const struct unwind_origin origin = {.pc = 0x1000};
 	struct thread *thread = thread_enter(FRAME);
 	const uint64_t *at;
+	unsigned samples = 0;
 
 	ck_assert_ptr_nonnull(thread);
-	for (size_t bytes = 0; bytes < 200; bytes++) { /* as many as a ring has room for */
+	for (size_t bytes = 0; bytes < 5 * RING_WORDS; bytes++) {
 		void *block = (void *)(0x10000 + bytes * 16);
 
 		record_release(thread, TRACE_EVENT_FREE, block);
 		ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, block, bytes, 0));
-		at = thread->ring.next;
+		if (bytes % 2)
+			resident_next = 0;
 		record_acquire(thread, TRACE_EVENT_MALLOC, block, bytes, 0, &origin);
-		if (bytes % 2 && thread->ring.next == at + 4)
-			record_resident(thread);
+		samples += (thread->ring.next[-2] & 0xff) == TRACE_EVENT_RSS;
+		at = thread->ring.next - 4;
+		if (at[1] != (uintptr_t)block)
+			at -= 2;
 		ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, (char *)block + 1, bytes, 0));
 		ck_assert(record_relabel(thread, TRACE_EVENT_NEW, block, bytes + 1, 6));
 		ck_assert_uint_eq(at[0] & 0xff, TRACE_EVENT_NEW);
@@ -238,6 +246,32 @@ START_TEST(relabelled)
 		ck_assert(record_relabel(thread, TRACE_EVENT_NEW_ARRAY, block, bytes, 0));
 		ck_assert_uint_eq(at[0] & 0xff, TRACE_EVENT_NEW_ARRAY);
 	}
+	ck_assert_uint_ge(samples, 5 * RING_WORDS / 2);
+	thread_leave();
+}
+END_TEST
+
+/* So it does where a handler has come in between; a block that was given back since is another. */
+START_TEST(relabelled_behind_others)
+{
+	struct thread *thread = thread_enter(FRAME);
+	const uint64_t *at = thread->ring.next;
+
+	record_acquire(thread, TRACE_EVENT_MALLOC, p(0x10), 10, 0, &recorder_origin);
+	record_acquire(thread, TRACE_EVENT_CALLOC, p(0x20), 20, 0, &recorder_origin);
+	record_realloc(thread, TRACE_EVENT_REALLOC, p(0x20), p(0x30), 30, 1, &recorder_origin);
+	record_release(thread, TRACE_EVENT_FREE, p(0x30));
+	ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, p(0x20), 1, 0));
+	ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, p(0x30), 1, 0));
+	ck_assert(record_relabel(thread, TRACE_EVENT_NEW, p(0x10), 11, 4));
+	ck_assert_uint_eq(at[0] & 0xff, TRACE_EVENT_NEW);
+	ck_assert_uint_eq(at[2], 11);
+	ck_assert_uint_eq(at[3] >> 32, 4);
+	record_release(thread, TRACE_EVENT_DELETE, p(0x10));
+	ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, p(0x10), 1, 0));
+	record_acquire(thread, TRACE_EVENT_MALLOC, p(0x10), 10, 0, &recorder_origin);
+	record_realloc(thread, TRACE_EVENT_REALLOC, p(0x10), p(0x10), 12, 1, &recorder_origin);
+	ck_assert(!record_relabel(thread, TRACE_EVENT_NEW, p(0x10), 1, 0));
 	thread_leave();
 }
 END_TEST
@@ -506,6 +540,7 @@ int main(void)
 	tcase_add_test(guard, nested);
 	tcase_add_test(guard, left_behind);
 	tcase_add_test(guard, relabelled);
+	tcase_add_test(guard, relabelled_behind_others);
 	tcase_add_test(guard, nested_is_counted);
 	tcase_add_test(guard, nested_in_real_call);
 	tcase_add_test(guard, left_behind_above);
