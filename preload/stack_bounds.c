@@ -169,6 +169,14 @@ static uintptr_t readable_from(uintptr_t sp, int pages)
 	return result != -EFAULT && find_mapping(sp, &mapping) ? mapping.high : sp;
 }
 
+bool stack_bounds_readable(uintptr_t address)
+{
+	uintptr_t last = address + sizeof(uintptr_t) - 1;
+
+	return last > address && readable_from(address, 1) > address &&
+	       (last / PROBE_PAGE == address / PROBE_PAGE || readable_from(last, 1) > last);
+}
+
 /* Where the range that holds sp is kept, if it is not the own stack. */
 static struct stack_range *range_of(struct stack_bounds *bounds, uintptr_t sp)
 {

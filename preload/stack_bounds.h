@@ -56,6 +56,9 @@ static inline uintptr_t stack_bounds_top(struct stack_bounds *bounds, uintptr_t 
  */
 uintptr_t stack_bounds_extend(struct stack_bounds *bounds, uintptr_t sp, uintptr_t wanted);
 
+/* Whether the word at `address` can be read now: asks the kernel each time. Any context. */
+bool stack_bounds_readable(uintptr_t address);
+
 /* A walk from `sp` met its outermost frame, having read up to `high`: that much is stack. */
 void stack_bounds_proved(struct stack_bounds *bounds, uintptr_t sp, uintptr_t high);
 

@@ -6,8 +6,10 @@
 #include <stddef.h>
 
 #include "modules.h"
+#include "stack_bounds.h"
 #include "tls.h"
 #include "unwind_path.h"
+#include "unwind_step.h"
 
 /* Frames of ours that may stand before the program's. */
 #define OWN_FRAMES_MAX 16
@@ -34,9 +36,34 @@ static const struct {
     {SYMBOL(unw_get_reg), offsetof(struct libunwind, get_reg)},
     {SYMBOL(unw_is_signal_frame), offsetof(struct libunwind, is_signal_frame)},
     {SYMBOL(unw_flush_cache), offsetof(struct libunwind, flush_cache)},
+    {SYMBOL(unw_get_accessors), offsetof(struct libunwind, get_accessors)},
     {SYMBOL(unw_set_caching_policy), offsetof(struct libunwind, set_caching_policy)},
     {SYMBOL(unw_local_addr_space), offsetof(struct libunwind, local_space)},
 };
+
+static __typeof__(((unw_accessors_t *)NULL)->access_mem) its_access_mem;
+
+/* Of memory or of registers kept there. The program may use the same library for itself. */
+static int access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *value, int write,
+		      void *argument)
+{
+	if (write || !(thread_tls.guard & GUARD_OWN))
+		return its_access_mem(space, address, value, write, argument);
+	if (!stack_bounds_readable(address))
+		return -UNW_EINVAL;
+	*value = unwind_load(address);
+	return 0;
+}
+
+static void read_with_care(void)
+{
+	uintptr_t guard = tls_own_begin();
+	unw_accessors_t *accessors = libunwind.get_accessors(*libunwind.local_space);
+
+	its_access_mem = accessors->access_mem;
+	accessors->access_mem = access_mem;
+	tls_own_end(guard);
+}
 
 int libunwind_load(void)
 {
@@ -55,6 +82,7 @@ int libunwind_load(void)
 			return -ENOSYS;
 		*(void **)((char *)&libunwind + wanted[i].offset) = address;
 	}
+	read_with_care();
 	loaded = true;
 	return 0;
 }

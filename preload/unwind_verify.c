@@ -5,10 +5,15 @@
  *
  * What is compared is the stack that the returned id stands for, so interning is checked as well.
  * Frames without CFI are where the comparison ends: both sides guess there.
+ *
+ * libunwind needs some KiB of stack, which a coroutine or a handler may not have left. So it is
+ * asked on a stack of ours, and signals wait meanwhile: handlers may look at what stack they are
+ * on.
  */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 #include <ucontext.h>
 
 #include "log.h"
@@ -25,8 +30,15 @@
 #define OWN_FRAMES_MAX 32
 #define SHOWN_FRAMES   40
 #define EXAMPLES_MAX   4
+#define STACK_BYTES    (256 << 10)
 
 struct state {
+	_Alignas(64) char stack[STACK_BYTES]; /* that libunwind runs on */
+	ucontext_t program;		      /* as it waits for us */
+	ucontext_t aside;
+	const struct unwind_origin *origin;
+	struct unwind_counts *counts;
+	unsigned max_depth;
 	uintptr_t ours[DEPTH_MAX];
 	uintptr_t theirs[DEPTH_MAX];
 	unsigned our_count;
@@ -97,17 +109,15 @@ static unsigned walk_from(const struct unwind_origin *origin, uintptr_t *pcs, un
 	return walk_on(&cursor, pcs, max_depth);
 }
 
-/* The same with all registers known: out through our own frames first. */
-__attribute__((noinline)) static unsigned walk_all(const struct unwind_origin *origin,
-						   uintptr_t *pcs, unsigned max_depth)
+/* The same with all registers known: out through our own frames first, which wait as `program`. */
+static unsigned walk_all(const struct unwind_origin *origin, ucontext_t *program, uintptr_t *pcs,
+			 unsigned max_depth)
 {
-	ucontext_t context;
 	unw_cursor_t cursor;
 	unw_word_t pc = 0, sp = 0;
 	unsigned own = 0;
 
-	getcontext(&context);
-	if (libunwind.init_local(&cursor, (unw_context_t *)&context) != 0)
+	if (libunwind.init_local(&cursor, (unw_context_t *)program) != 0)
 		return 0;
 	do {
 		if (own++ == OWN_FRAMES_MAX || libunwind.step(&cursor) <= 0)
@@ -180,6 +190,39 @@ static void show(const struct state *state, const struct unwind_origin *origin)
 	show_frames("  libunwind", state->theirs, state->their_count);
 }
 
+/* Has libunwind walk as well. */
+static void compare(struct state *state)
+{
+	state->their_count = walk_from(state->origin, state->theirs, state->max_depth);
+	state->counts->checked++;
+	if (!equal(state))
+		state->their_count =
+		    walk_all(state->origin, &state->program, state->theirs, state->max_depth);
+	if (!equal(state)) {
+		state->counts->mismatches++;
+		show(state, state->origin);
+	}
+}
+
+/* makecontext() passes numbers of 32 bits. */
+static void compare_aside(unsigned high, unsigned low)
+{
+	compare((struct state *)((uintptr_t)high << 32 | low));
+}
+
+/* Where the stack cannot be changed, nothing is compared. */
+static void step_aside(struct state *state)
+{
+	if (getcontext(&state->aside) != 0)
+		return;
+	state->aside.uc_stack = (stack_t){.ss_sp = state->stack, .ss_size = STACK_BYTES};
+	state->aside.uc_link = &state->program;
+	memset(&state->aside.uc_sigmask, 0xff, sizeof(state->aside.uc_sigmask));
+	makecontext(&state->aside, (void (*)(void))compare_aside, 2,
+		    (unsigned)((uintptr_t)state >> 32), (unsigned)(uintptr_t)state);
+	swapcontext(&state->program, &state->aside);
+}
+
 static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned max_depth,
 		      struct unwind_counts *counts)
 {
@@ -200,14 +243,10 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 	/* Where a stack that is too deep is cut is ours to choose, within bounds. */
 	if (counts->truncated != truncated && state->our_count >= max_depth - max_depth / 4)
 		max_depth = state->our_count;
-	state->their_count = walk_from(origin, state->theirs, max_depth);
-	counts->checked++;
-	if (!equal(state))
-		state->their_count = walk_all(origin, state->theirs, max_depth);
-	if (!equal(state)) {
-		counts->mismatches++;
-		show(state, origin);
-	}
+	state->origin = origin;
+	state->counts = counts;
+	state->max_depth = max_depth;
+	step_aside(state);
 	errno = saved_errno;
 	tls_own_end(guard);
 	return id;

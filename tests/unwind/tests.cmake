@@ -20,7 +20,7 @@ $<TARGET_FILE:cfi_compare> ${CFI_${name}}")
 	endforeach()
 endif()
 
-foreach(case shapes depths churn leaps storm reload nocfi redis real)
+foreach(case shapes depths churn leaps edges storm reload nocfi redis real)
 	add_test(NAME unwind.verify.${case} COMMAND /usr/bin/python3
 		${CMAKE_CURRENT_LIST_DIR}/verify.py --library $<TARGET_FILE:preload> ${case})
 	set_tests_properties(unwind.verify.${case} PROPERTIES TIMEOUT 300)

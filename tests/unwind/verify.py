@@ -124,6 +124,12 @@ def leaps(runner):
             runner.run(f"leaps {compiler} {level}", [program, str(500 * runner.scale)], 5000)
 
 
+def edges(runner):
+    for compiler in filter(shutil.which, ["gcc", "clang"]):
+        program = runner.build("edges.c", compiler, ["-O2"])
+        runner.run(f"edges {compiler}", [program, str(100 * runner.scale)], 300)
+
+
 def storm(runner):
     for compiler in filter(shutil.which, ["g++", "clang++"]):
         for level in ("-O0", "-O2"):
@@ -191,7 +197,7 @@ def work(runner):
 
 
 NORMAL = {case.__name__: case
-          for case in (shapes, depths, churn, leaps, storm, reload, nocfi, redis, real)}
+          for case in (shapes, depths, churn, leaps, edges, storm, reload, nocfi, redis, real)}
 CASES = dict(NORMAL, work=work)
 
 
