@@ -124,8 +124,8 @@ static void set_unordered(ZSTD_CCtx *zstd)
 
 /* What is being put together of frames and columns that are left as they are. */
 struct packed {
-	struct codec *codec;
-	size_t read; /* of codec->joined */
+	struct codec_packer *packer;
+	size_t read; /* of packer->joined */
 	size_t bytes;
 	bool failed;
 };
@@ -133,10 +133,10 @@ struct packed {
 /* A frame of the next `bytes` of what was joined. */
 static void add_frame(struct packed *packed, size_t bytes)
 {
-	struct codec *codec = packed->codec;
-	size_t got = ZSTD_compress2(codec->zstd, codec->packed + packed->bytes,
-				    sizeof(codec->packed) - packed->bytes,
-				    codec->joined + packed->read, bytes);
+	struct codec_packer *packer = packed->packer;
+	size_t got = ZSTD_compress2(packer->zstd, packer->packed + packed->bytes,
+				    sizeof(packer->packed) - packed->bytes,
+				    packer->joined + packed->read, bytes);
 
 	packed->failed |= ZSTD_isError(got) != 0;
 	packed->read += bytes;
@@ -189,14 +189,14 @@ static size_t columns_bytes(const struct trace_events *head, unsigned which)
  * Among the noise of times the compressor would find only short matches, slowly, that the
  * frequencies of single bytes make up for (docs/encoding.md).
  */
-static size_t compress_columns(struct codec *codec, const struct source *from,
+static size_t compress_columns(struct codec_packer *packer, const struct source *from,
 			       const struct trace_events *head, enum pack_likeness likeness,
 			       unsigned noisy)
 {
 	size_t joined =
-	    join_columns(from, ALL_COLUMNS & ~noisy, codec->joined, sizeof(codec->joined));
+	    join_columns(from, ALL_COLUMNS & ~noisy, packer->joined, sizeof(packer->joined));
 	const struct frames *frames = choose_frames(head, likeness, joined);
-	struct packed packed = {.codec = codec};
+	struct packed packed = {.packer = packer};
 
 	for (unsigned i = 0; i < frames->count; i++) {
 		size_t bytes = columns_bytes(head, frames->columns[i] & ~noisy);
@@ -204,15 +204,15 @@ static size_t compress_columns(struct codec *codec, const struct source *from,
 		if (bytes == 0)
 			continue;
 		if (frames->columns[i] == COLUMN(TIME))
-			set_unordered(codec->zstd);
+			set_unordered(packer->zstd);
 		else
-			set_likeness(codec->zstd, likeness);
+			set_likeness(packer->zstd, likeness);
 		add_frame(&packed, bytes);
 	}
 	if (packed.failed)
 		return 0;
-	return packed.bytes + join_columns(from, noisy, codec->packed + packed.bytes,
-					   sizeof(codec->packed) - packed.bytes);
+	return packed.bytes + join_columns(from, noisy, packer->packed + packed.bytes,
+					   sizeof(packer->packed) - packed.bytes);
 }
 
 /* Returns how long all columns are together. */
@@ -234,22 +234,23 @@ const void *pack_columns(struct codec *codec, const struct stage *stage, bool wi
 			 size_t *bytes)
 {
 	struct source from = {stage, with_codec ? codec : NULL};
+	struct codec_packer *packer = codec_packer(codec);
 	size_t total = measure(&from, head), packed;
 	unsigned noisy;
 
 	head->compression = TRACE_COMPRESSION_NONE;
 	head->stored = 0;
-	if (compress && codec->zstd) {
+	if (compress && packer->zstd) {
 		noisy = noisy_columns(&from);
-		packed = compress_columns(codec, &from, head, state->likeness, noisy);
+		packed = compress_columns(packer, &from, head, state->likeness, noisy);
 		judge(state, packed, total);
 		if (packed && packed < total) {
 			head->compression = TRACE_COMPRESSION_ZSTD;
 			head->stored = (uint8_t)(noisy >> 1);
 			*bytes = packed;
-			return codec->packed;
+			return packer->packed;
 		}
 	}
-	*bytes = join_columns(&from, ALL_COLUMNS, codec->joined, sizeof(codec->joined));
-	return codec->joined;
+	*bytes = join_columns(&from, ALL_COLUMNS, packer->joined, sizeof(packer->joined));
+	return packer->joined;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "codec.h"
 #include "flush.h"
 #include "pages.h"
 #include "record.h"
@@ -158,6 +159,7 @@ static struct thread *make(void)
 	if ((backend->state_bytes && !thread->unwind_state) || ring_init(&thread->ring, slot) < 0)
 		return NULL;
 	stage_init(&thread->stage, thread->ring.stage);
+	codec_threads(slot + 1);
 	atomic_store_explicit(&threads[slot], thread, memory_order_release);
 	return thread;
 }

@@ -617,6 +617,47 @@ START_TEST(pool)
 }
 END_TEST
 
+#define FAR_IN 100000 /* beyond the first page of any size */
+
+static void use(struct codec *codec)
+{
+	codec->space[0][0] = 1;
+	codec_packer(codec)->joined[FAR_IN] = 1;
+}
+
+/* Of idle codecs only as many keep their memory as the threads there are need at once. */
+START_TEST(idle_codecs)
+{
+	struct codec *codecs[4];
+
+	codec_forked();
+	codec_threads(2);
+	for (int i = 0; i < 4; i++) {
+		codecs[i] = codec_take();
+		use(codecs[i]);
+		ck_assert_ptr_nonnull(codecs[i]->packer.zstd);
+	}
+	for (int i = 0; i < 4; i++)
+		codec_put(codecs[i]);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_uint_eq(codecs[i]->space[0][0], i < 2);
+		ck_assert_uint_eq(codecs[i]->packer.joined[FAR_IN], i < 1);
+		ck_assert_uint_eq(codecs[i]->packer.zstd != NULL, i < 1);
+	}
+	codec_threads(10);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_ptr_eq(codec_take(), codecs[i]);
+		use(codecs[i]);
+	}
+	for (int i = 0; i < 4; i++)
+		codec_put(codecs[i]);
+	for (int i = 0; i < 4; i++) {
+		ck_assert_uint_eq(codecs[i]->space[0][0], 1);
+		ck_assert_uint_eq(codecs[i]->packer.joined[FAR_IN], i < 3);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("preload encode");
@@ -634,6 +675,7 @@ int main(void)
 	tcase_add_test(tests, words_of_kinds);
 	tcase_add_test(tests, words_that_are_no_event);
 	tcase_add_test(tests, pool);
+	tcase_add_test(tests, idle_codecs);
 	suite_add_tcase(suite, tests);
 	return support_run(suite);
 }

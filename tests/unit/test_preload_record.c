@@ -226,7 +226,7 @@ START_TEST(relabelled)
 	unsigned samples = 0;
 
 	ck_assert_ptr_nonnull(thread);
-	for (size_t bytes = 0; bytes < 5 * RING_WORDS; bytes++) {
+	for (size_t bytes = 0; bytes < RING_WORDS; bytes++) {
 		void *block = (void *)(0x10000 + bytes * 16);
 
 		record_release(thread, TRACE_EVENT_FREE, block);
@@ -246,7 +246,7 @@ START_TEST(relabelled)
 		ck_assert(record_relabel(thread, TRACE_EVENT_NEW_ARRAY, block, bytes, 0));
 		ck_assert_uint_eq(at[0] & 0xff, TRACE_EVENT_NEW_ARRAY);
 	}
-	ck_assert_uint_ge(samples, 5 * RING_WORDS / 2);
+	ck_assert_uint_ge(samples, RING_WORDS / 2);
 	thread_leave();
 }
 END_TEST
