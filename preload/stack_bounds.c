@@ -220,6 +220,13 @@ uintptr_t stack_bounds_extend(struct stack_bounds *bounds, uintptr_t sp, uintptr
 	return range->high;
 }
 
+uintptr_t stack_bounds_anew(struct stack_bounds *bounds, uintptr_t sp)
+{
+	if (!stack_bounds_own(bounds, sp))
+		*range_of(bounds, sp) = (struct stack_range){0};
+	return stack_bounds_top(bounds, sp);
+}
+
 void stack_bounds_proved(struct stack_bounds *bounds, uintptr_t sp, uintptr_t high)
 {
 	struct stack_range *range = range_of(bounds, sp);

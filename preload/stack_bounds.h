@@ -59,6 +59,12 @@ uintptr_t stack_bounds_extend(struct stack_bounds *bounds, uintptr_t sp, uintptr
 /* Whether the word at `address` can be read now: asks the kernel each time. Any context. */
 bool stack_bounds_readable(uintptr_t address);
 
+/*
+ * As stack_bounds_top(), but of memory that is not the thread's own stack nothing is believed that
+ * was found out earlier: for a walk that goes on by a guess, which may lead to what was given back.
+ */
+uintptr_t stack_bounds_anew(struct stack_bounds *bounds, uintptr_t sp);
+
 /* A walk from `sp` met its outermost frame, having read up to `high`: that much is stack. */
 void stack_bounds_proved(struct stack_bounds *bounds, uintptr_t sp, uintptr_t high);
 

@@ -20,7 +20,7 @@ static uint32_t stack(void *memory, const struct unwind_origin *origin, unsigned
 {
 	struct state *state = memory;
 	uintptr_t low = origin->sp;
-	uintptr_t high = stack_bounds_top(&state->bounds, low);
+	uintptr_t high = stack_bounds_anew(&state->bounds, low);
 	uintptr_t fp = origin->fp;
 	unsigned count = 0;
 	bool cut = false;

@@ -167,6 +167,9 @@ static bool step_by_guess(struct cursor *cursor)
 				     cursor->registers[ARCH_CFI_FP]};
 	struct unwind_reads reads = {0};
 
+	/* What is not the own stack may have been given back: as in unwind_memo. */
+	if (cursor->top != cursor->bounds->own.high && unwind_step_may_guess(&frame, cursor->top))
+		cursor->top = stack_bounds_anew(cursor->bounds, frame.sp);
 	if (unwind_step_guess(&frame, cursor->top, &reads) != UNWIND_STEP_CALLER)
 		return false;
 	cursor->registers[ARCH_CFI_SP] = frame.sp;

@@ -36,19 +36,42 @@ static void worth_looking(struct unwind_state *state)
 
 /* ---- walking ---- */
 
+/*
+ * The walk goes on by a frame pointer, on a stack that is not the thread's own. That may be any
+ * register's value, such as one from the coroutine that made this one, whose stack lies beside it
+ * and may be given back while this one is still in use. So what is beyond is asked for in each walk
+ * and none of it is kept.
+ */
+static __attribute__((noinline)) void look_anew(struct unwind_state *state)
+{
+	struct unwind_walk *walk = &state->walk;
+
+	if (walk->guessed || !unwind_step_may_guess(&walk->frame, walk->top))
+		return;
+	walk->guessed = true;
+	walk->top = stack_bounds_anew(&state->bounds, walk->origin_sp);
+}
+
+static bool by_guess(enum unwind_rule_kind kind)
+{
+	return kind == UNWIND_RULE_NO_CFI || kind == UNWIND_RULE_UNKNOWN;
+}
+
 /* Steps from the walk's frame, with another look at the bounds if they are in the way. */
 static enum unwind_step step(struct unwind_state *state, struct unwind_reads *reads, bool *open)
 {
 	struct unwind_walk *walk = &state->walk;
 	unwind_rule rule = unwind_rule_of(walk->frame.pc);
 	enum unwind_rule_kind kind = unwind_rule_kind(rule);
-	enum unwind_step result = unwind_step(&walk->frame, rule, walk->top, reads);
+	enum unwind_step result;
 
+	if (__builtin_expect(by_guess(kind), 0) && walk->top != state->bounds.own.high)
+		look_anew(state);
+	result = unwind_step(&walk->frame, rule, walk->top, reads);
 	*open = kind == UNWIND_RULE_UNKNOWN;
 	/* What is beyond the bounds is asked for CFI's sake, not for a guess. */
 	if (__builtin_expect(result == UNWIND_STEP_STOP, 0) &&
-	    walk->top != state->bounds.own.high && kind != UNWIND_RULE_NO_CFI &&
-	    kind != UNWIND_RULE_UNKNOWN) {
+	    walk->top != state->bounds.own.high && !by_guess(kind)) {
 		walk->top = stack_bounds_extend(&state->bounds, walk->origin_sp, walk->top);
 		result = unwind_step(&walk->frame, rule, walk->top, reads);
 	}
@@ -66,12 +89,14 @@ static void walk_out(struct unwind_state *state, const struct unwind_last *last,
 	unsigned limit = walk->max_depth + walk->max_depth / 2;
 
 	walk->fresh_count = walk->joined = 0;
+	walk->guessed = false;
 	for (;;) {
 		struct unwind_fresh *fresh = &state->fresh[walk->fresh_count];
 		enum unwind_step result;
 
 		ahead = unwind_last_ahead(last, ahead, walk->frame.sp);
-		if (ahead > 0 && unwind_last_is(&last->frames[ahead - 1], &walk->frame)) {
+		if (ahead > 0 && unwind_last_is(&last->frames[ahead - 1], &walk->frame) &&
+		    last->frames[0].sp <= walk->top) {
 			unsigned holding = unwind_last_holds(last, ahead);
 
 			if (holding == ahead) {
@@ -188,7 +213,7 @@ static uint32_t settle(struct unwind_state *state, struct unwind_last *last, uns
 		last->frames[i].node = node = inner;
 	}
 	atomic_signal_fence(memory_order_seq_cst);
-	if (depth > last->count)
+	if (depth > last->count && !state->walk.guessed)
 		last->count = depth;
 	return node;
 }
@@ -259,6 +284,8 @@ static uint32_t walk(struct unwind_state *state, const struct unwind_origin *ori
 		depth =
 		    unwind_last_put(last, walk->joined, state->fresh, walk->fresh_count, walk->end);
 	node = settle(state, last, depth, counts);
+	if (walk->guessed)
+		return node;
 	if (walk->top != state->bounds.own.high)
 		stack_bounds_proved(&state->bounds, origin->sp, last->frames[0].sp);
 	if (worth_keeping(state, last, node))

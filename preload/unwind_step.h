@@ -62,13 +62,19 @@ static inline enum unwind_step unwind_step_to(struct unwind_frame *frame, uintpt
 	return UNWIND_STEP_CALLER;
 }
 
+/* Whether the frame pointer is one that may be believed without CFI. */
+static inline bool unwind_step_may_guess(const struct unwind_frame *frame, uintptr_t top)
+{
+	return frame->fp >= frame->sp && frame->fp - frame->sp <= UNWIND_GUESS_BYTES &&
+	       frame->fp % 8 == 0 && frame->fp + 16 <= top;
+}
+
 /* The frame pointer of `frame` points at {caller's fp, return address}, or we stop. */
 static inline enum unwind_step unwind_step_guess(struct unwind_frame *frame, uintptr_t top,
 						 struct unwind_reads *reads)
 {
 	reads->used_fp = true;
-	if (frame->fp < frame->sp || frame->fp - frame->sp > UNWIND_GUESS_BYTES || frame->fp % 8 ||
-	    frame->fp + 16 > top)
+	if (!unwind_step_may_guess(frame, top))
 		return UNWIND_STEP_STOP;
 	reads->fp = frame->fp;
 	reads->ra = frame->fp + 8;

@@ -20,6 +20,7 @@ struct unwind_walk {
 	unsigned max_depth;
 	unsigned fresh_count;
 	unsigned joined; /* frames of the last stack that it came upon */
+	bool guessed;	 /* on another stack than the thread's own: see look_anew() */
 	enum unwind_end end;
 };
 

@@ -130,6 +130,25 @@ START_TEST(other_memory_may_shrink)
 }
 END_TEST
 
+/* What was found out earlier, and said to be stack, is not believed. */
+START_TEST(other_memory_looked_at_anew)
+{
+	uintptr_t low = map_between(2);
+
+	read_up(low);
+	ck_assert_int_eq(mprotect((void *)(low + PAGE), PAGE, PROT_NONE), 0);
+	ck_assert_uint_eq(stack_bounds_anew(&bounds, low), low + PAGE);
+	ck_assert_uint_eq(read_up(low), low + PAGE);
+	ck_assert_uint_eq(stack_bounds_anew(&bounds, here()), stack_bounds_top(&bounds, here()));
+	ck_assert(stack_bounds_readable(low));
+	ck_assert(stack_bounds_readable(low + PAGE - 8));
+	ck_assert(!stack_bounds_readable(low + PAGE - 7));
+	ck_assert(!stack_bounds_readable(low + PAGE));
+	ck_assert(!stack_bounds_readable(low - 1));
+	ck_assert(!stack_bounds_readable(UINTPTR_MAX - 3));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("bounds");
@@ -142,6 +161,7 @@ int main(void)
 	tcase_add_test(tcase, other_memory_ends_where_it_ends);
 	tcase_add_test(tcase, nothing_of_what_cannot_be_read);
 	tcase_add_test(tcase, other_memory_may_shrink);
+	tcase_add_test(tcase, other_memory_looked_at_anew);
 	suite_add_tcase(suite, tcase);
 	return support_run(suite);
 }

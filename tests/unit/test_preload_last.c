@@ -24,7 +24,8 @@
 
 static struct unwind_state *state;
 static struct unwind_counts counts;
-static bool own; /* the stack is the thread's own */
+static bool own;       /* the stack is the thread's own */
+static uintptr_t high; /* up to where it can be read */
 
 /* The return address into frame `i` of one of two programs. */
 static uintptr_t pc_of(unsigned program, unsigned i)
@@ -59,6 +60,7 @@ static void start(bool on_own_stack)
 	map_at(low - PAGE, MAPPED + 2 * PAGE);
 	ck_assert_int_eq(mprotect((void *)low, MAPPED, PROT_READ | PROT_WRITE), 0);
 	own = on_own_stack;
+	high = low + MAPPED;
 	if (own)
 		state->bounds.own = (struct stack_range){low, low + MAPPED};
 	state->bounds.thread = (uintptr_t)__builtin_thread_pointer();
@@ -85,7 +87,7 @@ static bool is_right_at(uintptr_t pc, unsigned from, uintptr_t fp, unsigned dept
 	for (unsigned count = 1;; count++) {
 		if (!stacks_frame(id, &id, &found) || found != frame.pc)
 			return false;
-		step = unwind_step(&frame, unwind_rule_of(frame.pc), low + MAPPED, &reads);
+		step = unwind_step(&frame, unwind_rule_of(frame.pc), high, &reads);
 		if (step != UNWIND_STEP_CALLER)
 			return id == 0;
 		if (count == depth)
@@ -295,6 +297,30 @@ START_TEST(not_read_where_a_smaller_stack_is)
 }
 END_TEST
 
+/*
+ * A frame pointer has led to frames that are not of this stack, of another coroutine's beside it,
+ * which is given back.
+ */
+START_TEST(not_read_where_a_guess_led)
+{
+	const uintptr_t jit = pc_of(4, 0); /* in no module */
+	const uintptr_t fp = sp_of(_i & 1 ? 8 : 4) - 16;
+
+	start(false);
+	if (_i & 2)
+		look(3, ENOUGH);
+	for (unsigned i = 0; i < 3; i++)
+		look_at(jit, i % 2, fp, ENOUGH);
+	if (_i & 4)
+		look(4, ENOUGH);
+	high = low + PAGE;
+	ck_assert_int_eq(mprotect((void *)high, MAPPED - PAGE, PROT_NONE), 0);
+	for (unsigned i = 0; i < 3; i++)
+		look_at(jit, i % 2, fp, ENOUGH);
+	finish();
+}
+END_TEST
+
 /* What lies below is not the walk's, nor need it be there. */
 START_TEST(not_read_below)
 {
@@ -469,6 +495,7 @@ int main(void)
 	tcase_add_loop_test(tcase, sound_while_forgetting, 0, 2);
 #endif
 	tcase_add_loop_test(tcase, not_read_where_a_smaller_stack_is, 0, 3);
+	tcase_add_loop_test(tcase, not_read_where_a_guess_led, 0, 8);
 	tcase_add_test(tcase, not_read_below);
 	tcase_add_test(tcase, no_more_is_trusted_than_was_walked);
 	tcase_add_loop_test(tcase, same_pc_at_another_sp, 0, 2);

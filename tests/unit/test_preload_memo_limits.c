@@ -349,7 +349,8 @@ START_TEST(not_where_code_was_loaded)
 	for (unsigned i = 0; i < 40; i++) {
 		look_from(i % 4, ENOUGH);
 		ck_assert(last()->opens);
-		ck_assert_uint_eq(state->walk.fresh_count == 0, i >= 1);
+		/* On another stack such frames are not kept: where they lead may be gone. */
+		ck_assert_uint_eq(state->walk.fresh_count == 0, own && i >= 1);
 	}
 	put_rule(jit, RULE(2 * FRAME_BYTES));
 	for (unsigned i = 0; i < 3; i++) {

@@ -1,6 +1,6 @@
 /*
- * edges ROUNDS: coroutines that allocate where libunwind is told of memory that is not there: with
- * little left of their stack, and with a frame pointer to what could be read a moment ago.
+ * edges ROUNDS: coroutines that allocate with little left of their stack, and with a frame pointer
+ * to what could be read a moment ago, in frames of other coroutines or in nothing.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -62,11 +62,18 @@ int main(int argc, char **argv)
 	stack = memory + 4096;
 	mprotect(stack, STACK_BYTES + 4096, PROT_READ | PROT_WRITE);
 	for (unsigned i = 0; i < rounds; i++) {
+		uintptr_t *beyond = (uintptr_t *)(stack + STACK_BYTES);
+
 		begin(go_down, NULL);
-		begin(allocate, stack + STACK_BYTES);
-		mprotect(stack + STACK_BYTES, 4096, PROT_NONE);
-		begin(allocate, stack + STACK_BYTES);
-		mprotect(stack + STACK_BYTES, 4096, PROT_READ | PROT_WRITE);
+		beyond[1] = (uintptr_t)go_down + 8; /* as a return address */
+		for (unsigned k = 0; k < 2; k++) {
+			begin(allocate, beyond);
+			begin(allocate, beyond);
+			mprotect(beyond, 4096, PROT_NONE);
+			begin(allocate, beyond);
+			mprotect(beyond, 4096, PROT_READ | PROT_WRITE);
+			beyond[1] = 0;
+		}
 	}
 	puts("done");
 	return 0;
