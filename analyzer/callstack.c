@@ -33,10 +33,13 @@ static uint64_t hash_code(const struct callstack_pc *pc)
 
 int callstack_init(struct callstack_table *table, const struct trace_reader *reader)
 {
-	*table = (struct callstack_table){.reader = reader,
-					  .pieces = {.bytes = sizeof(struct callstack_chunk)},
-					  .chunk_count = trace_nodes_count(reader),
-					  .code_index_size = INDEX_SIZE_MIN};
+	size_t chunks = trace_nodes_count(reader);
+
+	*table = (struct callstack_table){
+	    .reader = reader,
+	    .pieces = {.bytes = sizeof(struct callstack_chunk), .expected = chunks},
+	    .chunk_count = chunks,
+	    .code_index_size = INDEX_SIZE_MIN};
 	/* One more than none, so that a chunk 0 for what has no chunk costs no special case. */
 	if (table->chunk_count == 0)
 		table->chunk_count = 1;

@@ -17,13 +17,14 @@ void *huge_resize(void *array, size_t old_bytes, size_t bytes);
 void huge_free(void *array, size_t bytes);
 
 /*
- * Pieces of one size, below HUGE_PIECE_MAX, that are freed all at once. Begin with {.bytes = ...},
- * which owns nothing; huge_pieces_fini() frees.
+ * Pieces of one size, below HUGE_PIECE_MAX, that are freed all at once. Begin with {.bytes = ...,
+ * .expected = ...}, which owns nothing; huge_pieces_fini() frees.
  */
 #define HUGE_PIECE_MAX (256 * 1024)
 struct huge_pieces {
-	size_t bytes;  /* of a piece; a multiple of 64 */
-	void **blocks; /* of 2 MiB; the first is of small pages, for traces that need no more */
+	size_t bytes;	 /* of a piece; a multiple of 64 */
+	size_t expected; /* how many there may be */
+	void **blocks;	 /* of 2 MiB; the first is of small pages where few are expected */
 	size_t block_count;
 	size_t left; /* pieces of the last block */
 };
@@ -31,5 +32,11 @@ struct huge_pieces {
 /* A zeroed piece; NULL without memory. */
 void *huge_pieces_take(struct huge_pieces *pieces);
 void huge_pieces_fini(struct huge_pieces *pieces);
+
+/*
+ * Makes malloc()'s heap grow by `step` bytes at a time, and has the first such step in huge pages,
+ * but for its beginning.
+ */
+void huge_heap(size_t step);
 
 #endif

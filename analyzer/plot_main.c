@@ -6,7 +6,6 @@
  * the working directory, and its name is printed.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "huge.h"
 #include "oom.h"
 #include "out.h"
 #include "profile.h"
@@ -309,7 +309,7 @@ int main(int argc, char **argv)
 
 	if (result != CLI_RUN)
 		return result;
-	mallopt(M_TOP_PAD, HEAP_STEP); /* a large trace grows the heap hundreds of times */
+	huge_heap(HEAP_STEP); /* a large trace grows the heap hundreds of times */
 	oom_limit();
 	sigbus_catch();
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is then an error of write() */

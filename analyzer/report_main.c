@@ -2,7 +2,6 @@
  * memprof-report: what a trace says about the heap, as text, JSON or folded stacks.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "cli.h"
 #include "condition.h"
+#include "huge.h"
 #include "oom.h"
 #include "out.h"
 #include "profile.h"
@@ -245,7 +245,7 @@ int main(int argc, char **argv)
 
 	if (result != CLI_RUN)
 		return result;
-	mallopt(M_TOP_PAD, HEAP_STEP); /* a large trace grows the heap hundreds of times */
+	huge_heap(HEAP_STEP); /* a large trace grows the heap hundreds of times */
 	oom_limit();
 	sigbus_catch();
 	signal(SIGPIPE, SIG_IGN); /* a closed pipe is then an error of write() */

@@ -21,7 +21,8 @@ int stack_looks_init(struct stack_looks *looks, struct trace_reader *reader,
 {
 	*looks = (struct stack_looks){
 	    .callstacks = callstacks,
-	    .pieces = {.bytes = TRACE_NODES_CHUNK_WORDS * sizeof(struct node_look)}};
+	    .pieces = {.bytes = TRACE_NODES_CHUNK_WORDS * sizeof(struct node_look),
+		       .expected = callstacks->chunk_count}};
 	looks->nodes = calloc(callstacks->chunk_count, sizeof(*looks->nodes));
 	if (code_frames_init(&looks->codes, reader, options) != 0 || looks->nodes == NULL)
 		return -ENOMEM;

@@ -57,11 +57,11 @@ START_TEST(array_without_memory)
 }
 END_TEST
 
-/* More than a block of pieces that do not fill it. */
+/* More than a block of pieces that do not fill it: few expected, and all. */
 START_TEST(pieces_are_apart)
 {
 	enum { COUNT = 50, BYTES = 115712 };
-	struct huge_pieces pieces = {.bytes = BYTES};
+	struct huge_pieces pieces = {.bytes = BYTES, .expected = _i == 0 ? 1 : COUNT};
 	uint8_t *taken[COUNT];
 
 	for (size_t i = 0; i < COUNT; i++) {
@@ -82,6 +82,27 @@ START_TEST(pieces_are_apart)
 }
 END_TEST
 
+/* Blocks of what was advised, and beyond it. */
+START_TEST(heap_keeps_and_zeroes)
+{
+	enum { COUNT = 100, BYTES = 90000 };
+	uint8_t *blocks[COUNT];
+
+	huge_heap(4 * MIB);
+	for (size_t i = 0; i < COUNT; i++) {
+		blocks[i] = calloc(1, BYTES);
+		ck_assert_ptr_nonnull(blocks[i]);
+		ck_assert_uint_eq(wrong(blocks[i], 0, BYTES, 0), 0);
+		memset(blocks[i], (int)i + 1, BYTES);
+	}
+	for (size_t i = 0; i < COUNT; i++) {
+		ck_assert_uint_eq(blocks[i][0], i + 1);
+		ck_assert_uint_eq(blocks[i][BYTES - 1], i + 1);
+		free(blocks[i]);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("huge");
@@ -90,7 +111,8 @@ int main(void)
 	tcase_set_timeout(all, 60);
 	tcase_add_test(all, array_keeps_and_zeroes);
 	tcase_add_test(all, array_without_memory);
-	tcase_add_test(all, pieces_are_apart);
+	tcase_add_loop_test(all, pieces_are_apart, 0, 2);
+	tcase_add_test(all, heap_keeps_and_zeroes);
 	suite_add_tcase(suite, all);
 	return support_run(suite);
 }
