@@ -447,6 +447,58 @@ START_TEST(outermost_by_another_fp)
 }
 END_TEST
 
+#ifdef __x86_64__
+
+/*
+ * A stack of one made-up frame below this function's caller, which only the general unwinder can
+ * leave; it finds no callers of it where the stack is said to end there.
+ */
+static __attribute__((noinline)) void look_at_general(bool callers, uintptr_t end)
+{
+	const uintptr_t *record = __builtin_frame_address(0);
+	uintptr_t cfa = (uintptr_t)(record + 2), pc;
+	struct unwind_origin origin = {pc_of(2, 0), cfa - 64, 0};
+	static bool put;
+	uint32_t id;
+
+	if (!put)
+		put_rule(record[1], UNWIND_RULE_GENERAL);
+	put = true;
+	state->bounds.own.high = callers ? end : cfa;
+	id = unwind_memo.stack(state, &origin, ENOUGH, &counts);
+	ck_assert(stacks_frame(id, &id, &pc));
+	ck_assert_uint_eq(pc, origin.pc);
+	ck_assert(stacks_frame(id, &id, &pc));
+	ck_assert_uint_eq(pc, record[1]);
+	ck_assert_uint_eq(id != 0, callers);
+}
+
+/* The one place it is called from. */
+static __attribute__((noinline)) void look_from_here(bool callers, uintptr_t end)
+{
+	look_at_general(callers, end);
+	__asm__ volatile("");
+}
+
+/* The ids of frames are those of the callers they had then, not of what they once had. */
+START_TEST(general_with_and_without_callers)
+{
+	uintptr_t end;
+
+	start(true);
+	put_rule(pc_of(2, 0), RULE(64));
+	state->bounds.own = (struct stack_range){0};
+	end = stack_bounds_top(&state->bounds, (uintptr_t)__builtin_frame_address(0));
+	ck_assert_uint_eq(state->bounds.own.high, end);
+	for (unsigned i = 0; i < 12; i++)
+		look_from_here((i / 2 + _i) % 2, end);
+	ck_assert_uint_eq(counts.fallbacks, 12);
+	finish();
+}
+END_TEST
+
+#endif
+
 /* ---- how many there are ---- */
 
 /* Frames are added to as many as are kept of a deep stack, until there is no room. */
@@ -504,6 +556,7 @@ int main(void)
 #ifdef __x86_64__
 	tcase_add_loop_test(tcase, fp_passed_through, 0, 2);
 	tcase_add_loop_test(tcase, realigned_elsewhere, 0, 2);
+	tcase_add_loop_test(tcase, general_with_and_without_callers, 0, 2);
 #endif
 	tcase_add_loop_test(tcase, outermost_by_another_fp, 0, 2);
 	tcase_add_loop_test(tcase, no_more_than_there_is_room_for, UNWIND_DEPTH_MAX,
