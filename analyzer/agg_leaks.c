@@ -4,6 +4,8 @@
  */
 #include "agg_leaks.h"
 
+#include "huge.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -56,11 +58,9 @@ void agg_leaks_init(struct agg_leaks *agg, uint64_t end_tick)
 
 void agg_leaks_fini(struct agg_leaks *agg)
 {
-	for (size_t i = 0; i < PROFILE_TREND_POINTS; i++) {
-		free(agg->held[i]);
-		agg->held[i] = NULL;
-		agg->counts[i] = 0;
-	}
+	huge_free(agg->held, agg->room * sizeof(*agg->held));
+	agg->held = NULL;
+	agg->room = 0;
 }
 
 uint64_t agg_leaks_boundary(const struct agg_leaks *agg)
@@ -71,12 +71,35 @@ uint64_t agg_leaks_boundary(const struct agg_leaks *agg)
 			  PROFILE_TREND_POINTS);
 }
 
+/* Where those of a part begin. */
+static size_t begin_of(const struct agg_leaks *agg, size_t part)
+{
+	return part == 0 ? 0 : agg->ends[part - 1];
+}
+
+static int reserve(struct agg_leaks *agg, size_t count)
+{
+	/* As much for each part: what is not touched costs nothing. */
+	size_t room = count * PROFILE_TREND_POINTS;
+	struct agg_held *held;
+
+	if (count <= agg->room)
+		return 0;
+	held = huge_resize(agg->held, agg->room * sizeof(*held), room * sizeof(*held));
+	if (held == NULL)
+		return -ENOMEM;
+	agg->held = held;
+	agg->room = room;
+	return 0;
+}
+
 int agg_leaks_pass(struct agg_leaks *agg, const struct agg_sites *sites)
 {
-	int rc = agg_sites_held(sites, &agg->held[agg->part], &agg->counts[agg->part]);
+	size_t begin = begin_of(agg, agg->part);
+	int rc = reserve(agg, begin + agg_sites_held_most(sites));
 
 	if (rc == 0)
-		agg->part++;
+		agg->ends[agg->part++] = begin + agg_sites_held(sites, agg->held + begin);
 	return rc;
 }
 
@@ -89,24 +112,29 @@ int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites)
 	return rc;
 }
 
-/* Gives a trend of its own to each site that ever held something. Returns how many that are. */
-static uint32_t number_trends(const struct agg_leaks *agg, const uint32_t *numbers,
+/*
+ * Gives a trend of its own to each site that ever held something, and has it in place of the site,
+ * or 0. Returns how many that are.
+ */
+static uint32_t number_trends(struct agg_leaks *agg, const uint32_t *numbers,
 			      struct profile_site *sites)
 {
 	uint32_t count = 0;
 
-	for (size_t part = 0; part < PROFILE_TREND_POINTS; part++) {
-		for (size_t i = 0; i < agg->counts[part]; i++) {
-			uint32_t number = numbers[agg->held[part][i].site];
+	for (size_t i = 0; i < agg->ends[PROFILE_TREND_POINTS - 1]; i++) {
+		uint32_t number = numbers[agg->held[i].site];
 
-			if (number != UINT32_MAX && sites[number].trend == 0)
-				sites[number].trend = ++count;
-		}
+		agg->held[i].site = 0;
+		if (number == UINT32_MAX)
+			continue;
+		if (sites[number].trend == 0)
+			sites[number].trend = ++count;
+		agg->held[i].site = sites[number].trend;
 	}
 	return count;
 }
 
-int agg_leaks_trends(const struct agg_leaks *agg, const uint32_t *numbers, struct profile *profile)
+int agg_leaks_trends(struct agg_leaks *agg, const uint32_t *numbers, struct profile *profile)
 {
 	uint32_t count = number_trends(agg, numbers, profile->sites);
 
@@ -114,13 +142,13 @@ int agg_leaks_trends(const struct agg_leaks *agg, const uint32_t *numbers, struc
 	if (profile->trends == NULL)
 		return -ENOMEM;
 	for (size_t part = 0; part < PROFILE_TREND_POINTS; part++) {
-		for (size_t i = 0; i < agg->counts[part]; i++) {
-			const struct agg_held *held = &agg->held[part][i];
-			uint32_t number = numbers[held->site];
-			size_t trend = number == UINT32_MAX ? 0 : profile->sites[number].trend;
+		for (size_t i = begin_of(agg, part); i < agg->ends[part]; i++) {
+			const struct agg_held *held = &agg->held[i];
 
-			if (trend != 0)
-				profile->trends[trend * PROFILE_TREND_POINTS + part] += held->bytes;
+			/* The trend 0 is nobody's. */
+			if (held->site != 0)
+				profile->trends[held->site * PROFILE_TREND_POINTS + part] +=
+				    held->bytes;
 		}
 	}
 	return 0;

@@ -12,8 +12,9 @@
 #include "profile.h"
 
 struct agg_leaks {
-	struct agg_held *held[PROFILE_TREND_POINTS]; /* at the end of each part */
-	size_t counts[PROFILE_TREND_POINTS];
+	struct agg_held *held; /* at the end of each part, one after the other */
+	size_t room;	       /* of held: an array of huge_resize() */
+	size_t ends[PROFILE_TREND_POINTS];
 	uint64_t end_tick; /* of the run; shifted */
 	size_t part;	   /* the one that is not over yet */
 };
@@ -32,9 +33,10 @@ int agg_leaks_finish(struct agg_leaks *agg, const struct agg_sites *sites);
 
 /*
  * After that: makes the trends of the profile's sites, see profile.h; numbers[] are theirs by the
- * sites of agg_sites before agg_sites_merge(), UINT32_MAX of none. Returns 0 or -ENOMEM.
+ * sites of agg_sites before agg_sites_merge(), UINT32_MAX of none. Nothing can be
+ * asked after that. Returns 0 or -ENOMEM.
  */
-int agg_leaks_trends(const struct agg_leaks *agg, const uint32_t *numbers, struct profile *profile);
+int agg_leaks_trends(struct agg_leaks *agg, const uint32_t *numbers, struct profile *profile);
 
 /* Judges a finished site by its figures and trend; `duration_s` is that of the run. */
 enum profile_verdict agg_leaks_verdict(const struct profile_site *site, const uint64_t *trend,

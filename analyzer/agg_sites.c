@@ -10,6 +10,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Where there are many sites or origins there is soon more of them than fits in a huge page. */
+#define SITES_MANY    8192
+#define SITES_ROOM    131072
+#define ORIGINS_FIRST 1024
+#define ORIGINS_STEP  8 /* by which their room grows: what is not touched costs nothing */
+
+#define AHEAD 8 /* of what is folded: sites are far from each other */
+
 void agg_sites_init(struct agg_sites *agg)
 {
 	*agg = (struct agg_sites){0};
@@ -18,7 +26,7 @@ void agg_sites_init(struct agg_sites *agg)
 void agg_sites_fini(struct agg_sites *agg)
 {
 	huge_free(agg->origins, agg->origin_room * sizeof(*agg->origins));
-	free(agg->first_ticks);
+	huge_free(agg->first_ticks, agg->origin_room * sizeof(*agg->first_ticks));
 	huge_free(agg->sites, agg->capacity * sizeof(*agg->sites));
 	huge_free(agg->more, agg->capacity * sizeof(*agg->more));
 	*agg = (struct agg_sites){0};
@@ -45,10 +53,13 @@ static int grow(struct agg_sites *agg, size_t count)
 /* Makes the sites that there are: zeroed. */
 static int make_sites(struct agg_sites *agg)
 {
-	if (agg->count > agg->capacity &&
-	    grow(agg, agg->count > agg->capacity * 2 ? agg->count : agg->capacity * 2) != 0)
-		return -ENOMEM;
-	return 0;
+	size_t room = agg->count;
+
+	if (room <= agg->capacity)
+		return 0;
+	if (room > SITES_MANY && room < SITES_ROOM)
+		room = SITES_ROOM;
+	return grow(agg, room > agg->capacity * 2 ? room : agg->capacity * 2);
 }
 
 /* ---- origins ---- */
@@ -64,7 +75,8 @@ static int grow_origins(struct agg_sites *agg, size_t room)
 	if (origins == NULL)
 		return -ENOMEM;
 	agg->origins = origins;
-	first_ticks = reallocarray(agg->first_ticks, room, sizeof(*first_ticks));
+	first_ticks = huge_resize(agg->first_ticks, agg->origin_room * sizeof(*first_ticks),
+				  room * sizeof(*first_ticks));
 	if (first_ticks == NULL)
 		return -ENOMEM;
 	agg->first_ticks = first_ticks;
@@ -74,10 +86,10 @@ static int grow_origins(struct agg_sites *agg, size_t room)
 
 static int reserve_origins(struct agg_sites *agg, size_t number)
 {
-	size_t room = agg->origin_room == 0 ? 1024 : agg->origin_room;
+	size_t room = agg->origin_room == 0 ? ORIGINS_FIRST : agg->origin_room;
 
 	while (room <= number)
-		room *= 2;
+		room *= ORIGINS_STEP;
 	if (room != agg->origin_room && grow_origins(agg, room) != 0)
 		return -ENOMEM;
 	if (number >= agg->origin_count)
@@ -132,6 +144,15 @@ static void fold(struct agg_sites *agg, size_t number)
 	more->temporary += origin->temporary;
 }
 
+/* Has what fold() needs of a site come nearer. */
+static inline void fetch_site(const struct agg_sites *agg, uint32_t site)
+{
+	if (site >= agg->capacity)
+		return;
+	__builtin_prefetch(&agg->sites[site], 1);
+	__builtin_prefetch(&agg->more[site], 1);
+}
+
 static int take_origins(struct agg_sites *agg, const struct replay_batch *batch)
 {
 	for (size_t i = 0; i < batch->origin_count; i++) {
@@ -140,6 +161,8 @@ static int take_origins(struct agg_sites *agg, const struct replay_batch *batch)
 
 		if (reserve_origins(agg, from->number) != 0)
 			return -ENOMEM;
+		if (batch->origin_count - i > AHEAD && from[AHEAD].number < agg->origin_count)
+			fetch_site(agg, agg->origins[from[AHEAD].number].site);
 		origin = &agg->origins[from->number];
 		if (origin->counts[0] != 0) {
 			if (make_sites(agg) != 0)
@@ -231,39 +254,35 @@ int agg_sites_changes(struct agg_sites *agg, const struct replay_batch *batch, s
 	return 0;
 }
 
-int agg_sites_held(const struct agg_sites *agg, struct agg_held **held, size_t *count)
+size_t agg_sites_held(const struct agg_sites *agg, struct agg_held *held)
 {
-	struct agg_held *list;
-	size_t live = 0, at = 0;
+	size_t count = 0;
 
-	for (size_t i = 0; i < agg->origin_count; i++)
-		live += live_blocks(&agg->origins[i]) != 0;
-	list = malloc((live + 1) * sizeof(*list));
-	if (list == NULL)
-		return -ENOMEM;
 	/* Without a branch: which origins have blocks is by chance. There is room for one too many.
 	 */
 	for (size_t i = 0; i < agg->origin_count; i++) {
 		const struct agg_origin *origin = &agg->origins[i];
 		uint32_t blocks = live_blocks(origin);
 
-		list[at] = (struct agg_held){.bytes = blocks * origin->bytes, .site = origin->site};
-		at += blocks != 0;
+		held[count].bytes = blocks * origin->bytes;
+		held[count].site = origin->site;
+		count += blocks != 0;
 	}
-	*held = list;
-	*count = live;
-	return 0;
+	return count;
 }
 
 int agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 {
 	if (make_sites(agg) != 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < agg->origin_count; i++)
+	for (size_t i = 0; i < agg->origin_count; i++) {
+		if (agg->origin_count - i > AHEAD)
+			fetch_site(agg, agg->origins[i + AHEAD].site);
 		if (agg->origins[i].counts[0] != 0)
 			fold(agg, i);
+	}
 	huge_free(agg->origins, agg->origin_room * sizeof(*agg->origins));
-	free(agg->first_ticks);
+	huge_free(agg->first_ticks, agg->origin_room * sizeof(*agg->first_ticks));
 	agg->origins = NULL;
 	agg->first_ticks = NULL;
 	agg->origin_count = 0;

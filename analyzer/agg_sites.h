@@ -91,10 +91,15 @@ struct agg_held {
 };
 
 /*
- * What all live blocks hold: *held[0 .. *count), of which several may be of one site. The caller
- * frees. Returns 0 or -ENOMEM.
+ * What all live blocks hold, of which several may be of one site: to held[0 ..], which has room for
+ * agg_sites_held_most(). Returns how many.
  */
-int agg_sites_held(const struct agg_sites *agg, struct agg_held **held, size_t *count);
+size_t agg_sites_held(const struct agg_sites *agg, struct agg_held *held);
+
+static inline size_t agg_sites_held_most(const struct agg_sites *agg)
+{
+	return agg->origin_count + 1;
+}
 
 /*
  * After the last batch: makes all sites, peak_* of each current, and adds up the totals. Returns 0
