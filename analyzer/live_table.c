@@ -173,6 +173,18 @@ static size_t limit_of(size_t count)
 	return count + count / 2 + REGIONS_MIN;
 }
 
+void live_table_mark_all(const struct live_table *table, uint8_t *marks, unsigned shift)
+{
+	for (size_t i = 0; i <= table->mask; i++) {
+		const struct live_slot *slot = &table->slots[i];
+		size_t count = array_units(slot->mark & 1) * LIVE_UNIT_ENTRIES;
+
+		/* Without a branch: which entries have blocks is by chance. */
+		for (size_t k = 0; slot->mark != 0 && k < count; k++)
+			marks[slot->entries[k] >> 1 >> shift] = 1;
+	}
+}
+
 static bool is_empty(const struct live_slot *slot)
 {
 	const uint32_t *array = slot->entries;

@@ -57,6 +57,17 @@ void live_table_fini(struct live_table *table);
 #define LIVE_NUMBER_MAX (UINT32_MAX >> 1)
 int live_table_insert(struct live_table *table, uint64_t address, uint32_t number);
 
+/*
+ * Sets marks[number >> shift] for the number of each block, and marks[0]; all entries are looked
+ * at, which are live_table_entries() at most.
+ */
+void live_table_mark_all(const struct live_table *table, uint8_t *marks, unsigned shift);
+
+static inline size_t live_table_entries(const struct live_table *table)
+{
+	return table->pool_units * LIVE_UNIT_ENTRIES;
+}
+
 /* The slot of a region, where another has that which is its own. NULL: no such region. */
 const struct live_slot *live_table_probe(const struct live_table *table, uint64_t key);
 

@@ -3,32 +3,53 @@
  * denser it is, the more of it stays in the cache. What is found changes places with what is in its
  * home: so those often asked for are at home mostly, where callers look first. The other one is
  * farther from its own then, but no place between is free.
+ *
+ * Numbers are given again from the lowest on: what is kept by number, here and elsewhere, is then
+ * filled from one end to the other.
  */
 #include "origin_table.h"
 
+#include "huge.h"
+
 #include <errno.h>
-#include <stdlib.h>
+#include <string.h>
 
 #define SIZE_FIRST 8192
 #define SIZE_MIN   131072 /* from which on it is asked who has live blocks */
-#define NUMBER_MAX (UINT32_MAX >> 1)
+#define NUMBER_MAX (UINT32_MAX >> 3)
+
+/* How an origin stands in the index. */
+static struct origin_slot slot_of(uint64_t bytes, uint64_t what, uint32_t number)
+{
+	if (bytes > UINT32_MAX)
+		return (struct origin_slot){.number = number};
+	return (struct origin_slot){.what = what, .bytes = (uint32_t)bytes, .number = number};
+}
+
+static bool is_at(const struct origin_table *table, const struct origin_slot *slot, uint64_t bytes,
+		  uint64_t what)
+{
+	const struct origin *known;
+
+	if (slot->what != 0)
+		return slot->what == what && slot->bytes == bytes;
+	known = &table->origins[slot->number];
+	return known->bytes == bytes && known->what == what;
+}
 
 uint32_t origin_table_find(struct origin_table *table, uint64_t bytes, uint64_t what)
 {
 	size_t home = origin_table_home_of(bytes, what, table->shift), at = home;
-	uint32_t number;
+	struct origin_slot *index = table->index, found;
 
-	for (; (number = table->index[at]) != 0; at = (at + 1) & (table->size - 1)) {
-		const struct origin *known = &table->origins[number];
-
-		if (known->bytes == bytes && known->what == what)
-			break;
+	while (index[at].number != 0 && !is_at(table, &index[at], bytes, what))
+		at = (at + 1) & (table->size - 1);
+	found = index[at];
+	if (found.number != 0) {
+		index[at] = index[home];
+		index[home] = found;
 	}
-	if (number != 0) {
-		table->index[at] = table->index[home];
-		table->index[home] = number;
-	}
-	return number;
+	return found.number;
 }
 
 static void enter(struct origin_table *table, uint32_t number)
@@ -36,96 +57,102 @@ static void enter(struct origin_table *table, uint32_t number)
 	const struct origin *origin = &table->origins[number];
 	size_t at = origin_table_home_of(origin->bytes, origin->what, table->shift);
 
-	while (table->index[at] != 0)
+	while (table->index[at].number != 0)
 		at = (at + 1) & (table->size - 1);
-	table->index[at] = number;
+	table->index[at] = slot_of(origin->bytes, origin->what, number);
 	table->used++;
 }
 
-static void set_index(struct origin_table *table, uint32_t *index, size_t size)
+/* An empty index in place of the one that there is. */
+static int make_index(struct origin_table *table, size_t size)
 {
+	struct origin_slot *index = table->index;
+
+	if (size == table->size) {
+		memset(index, 0, size * sizeof(*index));
+	} else {
+		index = huge_resize(NULL, 0, size * sizeof(*index));
+		if (index == NULL)
+			return -ENOMEM;
+		huge_free(table->index, table->size * sizeof(*index));
+	}
 	table->index = index;
 	table->size = size;
 	table->shift = (unsigned)__builtin_clzll(size) + 1;
 	table->used = 0;
+	return 0;
+}
+
+/* Room for numbers below `room`; more than there can be costs nothing. */
+static int make_room(struct origin_table *table, size_t room)
+{
+	struct origin *origins;
+
+	if (room <= table->room)
+		return 0;
+	origins =
+	    huge_resize(table->origins, table->room * sizeof(*origins), room * sizeof(*origins));
+	if (origins == NULL)
+		return -ENOMEM;
+	table->origins = origins;
+	table->room = room;
+	return 0;
 }
 
 int origin_table_init(struct origin_table *table)
 {
 	*table = (struct origin_table){.count = 1};
-	set_index(table, calloc(SIZE_FIRST, sizeof(*table->index)), SIZE_FIRST);
-	table->origins = malloc((SIZE_FIRST / 2 + 1) * sizeof(*table->origins));
-	if (table->index == NULL || table->origins == NULL)
+	if (make_index(table, SIZE_FIRST) != 0)
 		return -ENOMEM;
-	table->origins[0] = (struct origin){.what = ORIGIN_FORGOTTEN};
-	return 0;
+	return make_room(table, SIZE_FIRST);
 }
 
 void origin_table_fini(struct origin_table *table)
 {
-	free(table->origins);
-	free(table->index);
+	huge_free(table->origins, table->room * sizeof(*table->origins));
+	huge_free(table->index, table->size * sizeof(*table->index));
 	*table = (struct origin_table){0};
 }
 
-/* Moves all, or what has live blocks, to a new index, and gives the numbers of the others free. */
-static void take_over(struct origin_table *table, uint32_t *index, size_t size, bool all)
+bool origin_table_forgets(const struct origin_table *table)
 {
-	uint32_t *old = table->index;
-	size_t old_size = table->size;
+	return table->size >= SIZE_MIN;
+}
 
-	set_index(table, index, size);
-	for (size_t i = 0; i < old_size; i++) {
-		struct origin *origin = &table->origins[old[i]];
-
-		if (old[i] == 0)
-			continue;
-		if (all || origin->live != 0) {
-			enter(table, old[i]);
+/* Enters all, or what has live blocks, and gives the numbers of the others free. */
+static void take_over(struct origin_table *table, const uint8_t *live, bool all)
+{
+	table->free = 0;
+	for (uint32_t number = (uint32_t)table->count; --number != 0;) {
+		if (all || live[number] != 0) {
+			enter(table, number);
 			continue;
 		}
-		origin->what = ORIGIN_FORGOTTEN;
-		origin->site = table->free;
-		table->free = old[i];
+		table->origins[number].site = table->free;
+		table->free = number;
 	}
-	free(old);
 }
 
 /* How large an index is wanted that has room. */
-static size_t next_size(const struct origin_table *table, bool all)
+static size_t next_size(const struct origin_table *table, const uint8_t *live, size_t least)
 {
-	size_t live = 0, size = SIZE_MIN;
+	size_t count = 0, size = SIZE_MIN;
 
-	if (all)
-		return table->size * 4;
-	for (size_t i = 0; i < table->size; i++)
-		live += table->index[i] != 0 && table->origins[table->index[i]].live != 0;
-	while (size / 2 < live * 2)
+	for (size_t i = 1; i < table->count; i++)
+		count += live[i] != 0;
+	while (size / 2 < count * 2 || size / 2 - count < least)
 		size *= 2;
 	return size;
 }
 
-int origin_table_renew(struct origin_table *table)
+int origin_table_renew(struct origin_table *table, const uint8_t *live, size_t least)
 {
-	bool all = table->size < SIZE_MIN;
-	size_t size = next_size(table, all);
-	struct origin *origins;
-	uint32_t *index;
+	bool all = !origin_table_forgets(table);
+	size_t size = all ? table->size * 4 : next_size(table, live, least);
 
-	if (size > NUMBER_MAX)
+	if (size > NUMBER_MAX || make_room(table, size) != 0 || make_index(table, size) != 0)
 		return -ENOMEM;
-	index = calloc(size, sizeof(*index));
-	if (index == NULL)
-		return -ENOMEM;
-	if (size / 2 + 1 > table->count) {
-		origins = reallocarray(table->origins, size / 2 + 1, sizeof(*origins));
-		if (origins == NULL) {
-			free(index);
-			return -ENOMEM;
-		}
-		table->origins = origins;
-	}
-	take_over(table, index, size, all);
+	take_over(table, live, all);
 	return 0;
 }
 

@@ -12,18 +12,25 @@
 
 struct origin {
 	uint64_t bytes;
-	uint64_t what; /* how they came: what the caller tells apart */
+	uint64_t what; /* how they came: what the caller tells apart; not 0 */
 	uint32_t site; /* of the stack */
-	uint32_t live; /* blocks; the caller counts them */
+};
+
+/* All that tells an origin is in one cache line with its number, but of the largest sizes. */
+struct origin_slot {
+	uint64_t what;	 /* 0: its `bytes` are more than there is room for here, or it is free */
+	uint32_t bytes;	 /* of each block */
+	uint32_t number; /* 0: free */
 };
 
 struct origin_table {
-	struct origin *origins; /* number 0 is none, and forgotten */
-	size_t count;		/* of the numbers given out so far, and number 0 */
-	uint32_t *index;	/* open addressing: number; 0: free */
-	size_t size;		/* of the index, a power of two */
-	unsigned shift;		/* 64 less its bits */
-	size_t used;		/* of it */
+	struct origin *origins;	   /* number 0 is none */
+	size_t count;		   /* of the numbers given out so far, and number 0 */
+	size_t room;		   /* for numbers */
+	struct origin_slot *index; /* open addressing */
+	size_t size;		   /* of the index, a power of two */
+	unsigned shift;		   /* 64 less its bits */
+	size_t used;		   /* of it */
 	uint32_t free; /* a number to be given again, the next stands in its `site`; 0: none */
 };
 
@@ -38,11 +45,16 @@ static inline bool origin_table_full(const struct origin_table *table)
 }
 
 /*
- * Makes room. Pointers to origins end, and the numbers of those without live blocks, who have
- * ORIGIN_FORGOTTEN for `what` then. Returns 0 or -ENOMEM.
+ * Whether making room forgets origins: those without live blocks, whose numbers end. If not, it
+ * just grows.
  */
-#define ORIGIN_FORGOTTEN UINT64_MAX
-int origin_table_renew(struct origin_table *table);
+bool origin_table_forgets(const struct origin_table *table);
+
+/*
+ * Makes room for `least` more; pointers end. If it forgets, `live[0 .. table->count)` tells of each
+ * number whether it has live blocks. Returns 0 or -ENOMEM.
+ */
+int origin_table_renew(struct origin_table *table, const uint8_t *live, size_t least);
 
 /* The number of an origin that is not there, for which there is room. */
 uint32_t origin_table_add(struct origin_table *table, const struct origin *origin);

@@ -11,8 +11,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BLOCK_BYTES_MAX (UINT64_C(1) << 48) /* what a program can address; sums must not wrap */
-#define ADDRESS_ZERO	UINT64_MAX	    /* stands for a block at 0, which no release means */
+#define BLOCK_BYTES_MAX	   (UINT64_C(1) << 48) /* what a program can address; sums must not wrap */
+#define ENTRIES_PER_ORIGIN 128	      /* that are looked at in the time that a new origin takes */
+#define ADDRESS_ZERO	   UINT64_MAX /* stands for a block at 0, which no release means */
 
 int replay_blocks_flush(struct replay_blocks *blocks)
 {
@@ -40,9 +41,9 @@ static inline void put(struct replay_change **to, uint64_t tick, uint32_t number
 	change->flags = flags;
 }
 
-static inline uint32_t release_flags(const struct origin *origin, bool temporary, uint8_t kind)
+static inline uint32_t release_flags(uint32_t block, bool temporary, uint8_t kind)
 {
-	bool mismatched = replay_family(origin) != event_family[kind];
+	bool mismatched = replay_block_family(block) != event_family[kind];
 
 	return REPLAY_FREE | (uint32_t)temporary * REPLAY_TEMPORARY |
 	       (uint32_t)mismatched * REPLAY_MISMATCHED;
@@ -68,9 +69,9 @@ static void keep_early(struct replay_blocks *blocks, const struct event *event, 
 
 /* A block was just allocated: was its release seen already, within this tick? */
 static struct replay_change *match_early(struct replay_blocks *blocks, uint64_t address,
-					 uint32_t number, uint32_t thread, struct replay_change *to)
+					 uint32_t block, uint32_t thread, struct replay_change *to)
 {
-	struct origin *origin = &blocks->origins.origins[number];
+	uint32_t number = replay_block_origin(block);
 
 	for (size_t i = 0; i < blocks->early_count; i++) {
 		struct replay_early *early = &blocks->early[i];
@@ -80,9 +81,8 @@ static struct replay_change *match_early(struct replay_blocks *blocks, uint64_t 
 			continue;
 		place = live_table_place(&blocks->live, address);
 		live_table_remove(&place);
-		origin->live--;
 		put(&to, blocks->early_tick, number,
-		    release_flags(origin, early->thread == thread, early->kind));
+		    release_flags(block, early->thread == thread, early->kind));
 		*early = blocks->early[--blocks->early_count];
 		break;
 	}
@@ -92,16 +92,35 @@ static struct replay_change *match_early(struct replay_blocks *blocks, uint64_t 
 /* Tells of the block that is where another was allocated, and puts that there. */
 static struct replay_change *replace_block(struct replay_blocks *blocks,
 					   const struct live_place *place, uint64_t tick,
-					   uint32_t number, struct replay_change *to)
+					   uint32_t block, struct replay_change *to)
 {
-	uint32_t there = live_table_number(place);
+	uint32_t there = replay_block_origin(live_table_number(place));
 
 	/* Its release was lost. Whoever lost it, it was none of the other family. */
 	put(&to, tick, there, REPLAY_FREE);
-	blocks->origins.origins[there].live--;
-	live_table_replace(place, number);
+	live_table_replace(place, block);
 	blocks->figures->replaced++;
 	return to;
+}
+
+/* Makes room for origins, of which those are forgotten that no block is of. Returns 0 or -ENOMEM.
+ */
+static int renew_origins(struct replay_blocks *blocks)
+{
+	struct origin_table *origins = &blocks->origins;
+	uint8_t *live;
+	int rc;
+
+	if (!origin_table_forgets(origins))
+		return origin_table_renew(origins, NULL, 0);
+	live = calloc(origins->count, sizeof(*live));
+	if (live == NULL)
+		return -ENOMEM;
+	live_table_mark_all(&blocks->live, live, REPLAY_BLOCK_BITS);
+	rc = origin_table_renew(origins, live,
+				live_table_entries(&blocks->live) / ENTRIES_PER_ORIGIN);
+	free(live);
+	return rc;
 }
 
 /*
@@ -120,7 +139,7 @@ static uint32_t origin_new(struct replay_blocks *blocks, const struct event *eve
 		*rc = replay_blocks_flush(blocks);
 		*to = blocks->changes;
 		if (*rc == 0)
-			*rc = origin_table_renew(&blocks->origins);
+			*rc = renew_origins(blocks);
 	}
 	if (*rc != 0)
 		return 0;
@@ -141,6 +160,7 @@ static int acquire(struct replay_blocks *blocks, const struct event *event,
 	uint64_t tick = event->order >> 1;
 	uint32_t number = origin_table_find(&blocks->origins, event->bytes, replay_what(event));
 	struct live_place place;
+	uint32_t block;
 	int rc = 0;
 
 	if (number == 0 && event->bytes > BLOCK_BYTES_MAX) {
@@ -155,17 +175,17 @@ static int acquire(struct replay_blocks *blocks, const struct event *event,
 	if (hand->last[!which] == address)
 		hand->last[!which] = 0;
 	hand->last[which] = address;
+	block = replay_block(number, event->family);
 	place = live_table_place(&blocks->live, address);
 	if (live_table_number(&place) != 0)
-		*to = replace_block(blocks, &place, tick, number, *to);
+		*to = replace_block(blocks, &place, tick, block, *to);
 	else
-		rc = live_table_enter(&blocks->live, &place, address, number);
+		rc = live_table_enter(&blocks->live, &place, address, block);
 	if (rc != 0)
 		return rc;
-	blocks->origins.origins[number].live++;
 	put(to, tick, number, replay_acquire_flags(event->kind));
 	if (blocks->early_tick == tick)
-		*to = match_early(blocks, address, number, hand->threads[which], *to);
+		*to = match_early(blocks, address, block, hand->threads[which], *to);
 	return 0;
 }
 
@@ -173,17 +193,15 @@ static void release(struct replay_blocks *blocks, const struct event *event,
 		    const struct replay_hand *hand, unsigned which, struct replay_change **to)
 {
 	struct live_place place = live_table_place(&blocks->live, event->address);
-	uint32_t number = live_table_number(&place);
-	struct origin *origin = &blocks->origins.origins[number];
+	uint32_t block = live_table_number(&place), number = replay_block_origin(block);
 
-	if (number == 0) {
+	if (block == 0) {
 		keep_early(blocks, event, hand->threads[which]);
 		return;
 	}
 	live_table_remove(&place);
-	origin->live--;
 	put(to, event->order >> 1, number,
-	    release_flags(origin, hand->last[which] == event->address, event->kind));
+	    release_flags(block, hand->last[which] == event->address, event->kind));
 }
 
 /* Kinds that are no part of the heap. Returns 0 or -ENOMEM. */

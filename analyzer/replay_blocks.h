@@ -112,12 +112,27 @@ static inline uint64_t replay_what(const struct event *event)
 	return what;
 }
 
-/* The family of what a block came by; enum trace_family. */
-static inline uint8_t replay_family(const struct origin *origin)
+/*
+ * What the table of live blocks has of each: its origin's number and the family of what it came by,
+ * which is not 0.
+ */
+#define REPLAY_BLOCK_BITS 2
+static inline uint32_t replay_block(uint32_t number, uint8_t family)
 {
-	const unsigned char *what = (const unsigned char *)&origin->what;
+	_Static_assert(TRACE_FAMILY_NONE == 0 && TRACE_FAMILY_C < 4 && TRACE_FAMILY_NEW < 4 &&
+			   TRACE_FAMILY_NEW_ARRAY < 4,
+		       "two bits tell the families of blocks");
+	return number << REPLAY_BLOCK_BITS | family;
+}
 
-	return what[offsetof(struct event, family) - offsetof(struct event, stack)];
+static inline uint32_t replay_block_origin(uint32_t block)
+{
+	return block >> REPLAY_BLOCK_BITS;
+}
+
+static inline uint8_t replay_block_family(uint32_t block)
+{
+	return block & ((1 << REPLAY_BLOCK_BITS) - 1);
 }
 
 #endif

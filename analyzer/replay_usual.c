@@ -10,15 +10,14 @@
 /* What the loops look at for each event; it does not change but in replay_blocks_any(). */
 struct view {
 	const struct live_slot *slots;
-	struct origin *origins;
-	const uint32_t *index, *heads;
+	const struct origin_slot *index;
+	const uint32_t *heads;
 	unsigned slots_shift, index_shift, heads_shift;
 };
 
 static ALWAYS_INLINE struct view view_of(const struct replay_blocks *blocks)
 {
 	return (struct view){.slots = blocks->live.slots,
-			     .origins = blocks->origins.origins,
 			     .index = blocks->origins.index,
 			     .heads = blocks->last.heads,
 			     .slots_shift = blocks->live.shift,
@@ -37,9 +36,10 @@ static ALWAYS_INLINE bool acquire_one(const struct view *view, const struct even
 	uint64_t address = event->address, bytes = event->bytes, what = replay_what(event);
 	uint64_t granule = live_table_granule(address), key = granule / LIVE_REGION_GRANULES;
 	const struct live_slot *slot = &view->slots[live_table_home_of(key, view->slots_shift)];
-	uint32_t number = view->index[origin_table_home_of(bytes, what, view->index_shift)], *entry;
+	const struct origin_slot *origin =
+	    &view->index[origin_table_home_of(bytes, what, view->index_shift)];
 	uint64_t shift = slot->mark ^ live_table_mark(key);
-	struct origin *origin = &view->origins[number];
+	uint32_t number = origin->number, *entry;
 
 	if (__builtin_expect(shift > 1 || address == 0, 0))
 		return false;
@@ -51,12 +51,11 @@ static ALWAYS_INLINE bool acquire_one(const struct view *view, const struct even
 	entry = live_table_entry(slot, granule, shift);
 	if (__builtin_expect(*entry != 0, 0))
 		return false;
-	/* Number 0 has what no event has. */
+	/* A free slot has what no event has. */
 	if (__builtin_expect(((origin->bytes ^ bytes) | (origin->what ^ what)) != 0, 0))
 		return false;
 	*last = address;
-	*entry = number << 1 | (granule & 1);
-	origin->live++;
+	*entry = replay_block(number, event->family) << 1 | (granule & 1);
 	to->tick = event->order >> 1;
 	to->origin = number;
 	to->flags = replay_acquire_flags(event->kind);
@@ -72,22 +71,18 @@ static ALWAYS_INLINE bool release_one(const struct view *view, const struct even
 	const struct live_slot *slot = &view->slots[live_table_home_of(key, view->slots_shift)];
 	uint64_t shift = slot->mark ^ live_table_mark(key);
 	uint32_t there, *entry;
-	struct origin *origin;
 
 	if (__builtin_expect(shift > 1 || address == 0, 0))
 		return false;
 	entry = live_table_entry(slot, granule, shift);
 	there = *entry;
-	/* A block that begins in the other granule, or none. */
-	if (__builtin_expect(((there ^ granule) & 1) != 0 || there == 0, 0))
-		return false;
-	origin = &view->origins[there >> 1];
-	if (__builtin_expect(replay_family(origin) != event->family, 0))
+	/* A block that begins in the other granule, or of another family, or none: families are
+	 * not 0. */
+	if (__builtin_expect(((there ^ (granule & 1)) & 7) != event->family * 2U, 0))
 		return false;
 	*entry = 0;
-	origin->live--;
 	to->tick = event->order >> 1;
-	to->origin = there >> 1;
+	to->origin = there >> 3;
 	to->flags = REPLAY_FREE | (last == address) * REPLAY_TEMPORARY;
 	return true;
 }

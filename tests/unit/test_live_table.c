@@ -43,6 +43,23 @@ static void check_all(const struct live_table *table, const uint32_t *expected)
 	}
 }
 
+/* Of all blocks, and no others, the numbers are marked. */
+static void check_marks(const struct live_table *table, const uint32_t *expected)
+{
+	enum { SHIFT = 12 };
+	size_t count = (LIVE_NUMBER_MAX >> SHIFT) + 1;
+	uint8_t *marks = calloc(count, sizeof(*marks));
+
+	live_table_mark_all(table, marks, SHIFT);
+	for (size_t i = 0; i < ADDRESSES; i++)
+		ALWAYS(marks[expected[i] >> SHIFT] != 0, i);
+	for (size_t i = 0; i < ADDRESSES; i++)
+		marks[expected[i] >> SHIFT] = 0;
+	for (size_t i = 1; i < count; i++)
+		ALWAYS(marks[i] == 0, i);
+	free(marks);
+}
+
 START_TEST(test_random)
 {
 	uint32_t *expected = calloc(ADDRESSES, sizeof(*expected));
@@ -67,8 +84,10 @@ START_TEST(test_random)
 			expected[i] = step;
 			live_table_replace(&place, step);
 		}
-		if (step % 20000 == 0)
-			check_all(&table, expected);
+		if (step % 20000 != 0)
+			continue;
+		check_all(&table, expected);
+		check_marks(&table, expected);
 	}
 	live_table_fini(&table);
 	free(expected);
