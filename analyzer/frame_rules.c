@@ -10,7 +10,9 @@
 #include "profile.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #define PLAIN_BYTES 256
@@ -233,6 +235,26 @@ static const struct rule rules[] = {
 #undef INTERNAL
 #undef WRAPPER
 
+#define RULES (sizeof(rules) / sizeof(*rules))
+
+/*
+ * A name is compared only with those rules that begin as it does, and with those for all names: by
+ * first byte the number of such a rule plus 1, and by rule that of the next one in the table.
+ */
+static uint8_t firsts[UCHAR_MAX + 1], nexts[RULES];
+_Static_assert(RULES <= UINT8_MAX, "a rule's number plus 1 is a byte");
+
+/* From the last rule to the first, so that each is put before those behind it. */
+static void chain_rules(void)
+{
+	for (size_t i = RULES; i-- > 0;) {
+		uint8_t *first = &firsts[(unsigned char)rules[i].function[0]];
+
+		nexts[i] = *first;
+		*first = (uint8_t)(i + 1);
+	}
+}
+
 static bool fits(const char *pattern, const char *text, size_t bytes)
 {
 	size_t length = strlen(pattern);
@@ -259,24 +281,38 @@ static bool in_standard_library(const char *file)
 	return strncmp(file, "/rustc/", 7) == 0 && strstr(file, "/library/");
 }
 
+/* The first rule of a list that fits; NULL: none. */
+static const struct rule *find_rule(uint8_t first, const char *plain, size_t bytes,
+				    const char *stem, size_t stem_bytes)
+{
+	for (uint8_t at = first; at != 0; at = nexts[at - 1]) {
+		const struct rule *rule = &rules[at - 1];
+
+		if ((!rule->module || fits(rule->module, stem, stem_bytes)) &&
+		    fits(rule->function, plain, bytes))
+			return rule;
+	}
+	return NULL;
+}
+
 enum frame_role frame_rules_role(const struct profile_frame *frame)
 {
 	const char *slash = frame->module ? strrchr(frame->module, '/') : NULL;
 	const char *stem = slash ? slash + 1 : frame->module ? frame->module : "";
 	size_t stem_bytes = strcspn(stem, ".-");
+	const struct rule *rule, *other;
 	char plain[PLAIN_BYTES];
 	size_t bytes =
 	    frame_rules_plain_name(frame->function ? frame->function : "", plain, sizeof(plain));
 
-	for (size_t i = 0; i < sizeof(rules) / sizeof(*rules); i++) {
-		const struct rule *rule = &rules[i];
-
-		if (rule->function[0] != plain[0] && rule->function[0] != '*')
-			continue;
-		if (fits(rule->function, plain, bytes) &&
-		    (!rule->module || fits(rule->module, stem, stem_bytes)))
-			return rule->role;
-	}
+	if (firsts['*'] == 0)
+		chain_rules();
+	rule = find_rule(firsts['*'], plain, bytes, stem, stem_bytes);
+	other = find_rule(firsts[(unsigned char)plain[0]], plain, bytes, stem, stem_bytes);
+	if (rule == NULL || (other != NULL && other < rule))
+		rule = other;
+	if (rule != NULL)
+		return rule->role;
 	return in_standard_library(frame->file) ? FRAME_ROLE_WRAPPER : FRAME_ROLE_PROGRAM;
 }
 
