@@ -45,7 +45,9 @@ void code_frames_finish(struct code_frames *table)
 {
 	id_table_fini(&table->look_index);
 	free(table->looks);
+	free(table->roles);
 	table->looks = NULL;
+	table->roles = NULL;
 	if (table->symbolizer != NULL)
 		symbolizer_close(table->symbolizer);
 }
@@ -114,7 +116,12 @@ static int add_frame(struct code_frames *table, const struct profile_frame *fram
 	if (larger == NULL)
 		return -ENOMEM;
 	table->looks = larger;
+	larger = room_for_one(table->roles, count, sizeof(*table->roles));
+	if (larger == NULL)
+		return -ENOMEM;
+	table->roles = larger;
 	table->frames[count] = frame;
+	table->roles[count] = (uint8_t)frame_rules_known_role(frame);
 	rc = id_table_intern(&table->look_index, hash_look(frame), frame_looks, table,
 			     (uint32_t)count, &table->looks[count]);
 	if (rc == 0)

@@ -37,6 +37,7 @@ struct code_frames {
 	struct code nowhere; /* what a stack that is not known has */
 	const struct profile_frame **frames;
 	uint32_t *looks; /* number of the first frame that looks the same */
+	uint8_t *roles;	 /* enum frame_role */
 	size_t frame_count;
 	struct id_table look_index;
 	/* frames made here, where there is no symbolizer to own them */
@@ -70,7 +71,7 @@ static inline int code_frames_resolve(struct code_frames *table, const struct ca
 /* Makes `nowhere`: one frame that nothing is known of. Returns 0 or -ENOMEM. */
 int code_frames_nowhere(struct code_frames *table);
 
-/* Frees what only resolving needs, and the looks. */
+/* Frees what only resolving needs, the looks and the roles. */
 void code_frames_finish(struct code_frames *table);
 
 #endif

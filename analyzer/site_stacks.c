@@ -207,22 +207,24 @@ static int intern_inner(struct site_stacks *stacks, uint32_t count, uint32_t sit
 	return 0;
 }
 
-/* Keeps the innermost frames of the stack that is being added: those up to its name, and some. */
-static int keep(struct site_stacks *stacks, struct stack *stack)
+/*
+ * Keeps the innermost frames of a stack that begins, those up to its name, and some: on the way
+ * that its beginning was found by, while its nodes are at hand.
+ */
+static int keep(struct site_stacks *stacks, struct stack *stack, struct stack_walk *walk)
 {
+	const struct code_frames *codes = &stacks->looks.codes;
 	const struct stack_start *start = &stack->start;
-	struct stack_walk walk = stack_walk_from(&stacks->looks, start);
 	uint32_t count, frame, number, met = 0, site_frame = start->count;
 
 	if (reserve_met(stacks, start->count) != 0)
 		return -ENOMEM;
-	if (!stacks->looks.codes.symbols)
+	if (!codes->symbols)
 		site_frame = 0;
 	while (met < start->count && met < site_frame + KEPT_BEYOND &&
-	       stack_walk_next(&stacks->looks, &walk, &frame)) {
-		stacks->met[met] = stacks->looks.codes.frames[frame];
-		if (met < site_frame &&
-		    frame_rules_known_role(stacks->met[met]) == FRAME_ROLE_PROGRAM)
+	       stack_walk_next(&stacks->looks, walk, &frame)) {
+		stacks->met[met] = codes->frames[frame];
+		if (met < site_frame && codes->roles[frame] == FRAME_ROLE_PROGRAM)
 			site_frame = met;
 		met++;
 	}
@@ -243,12 +245,17 @@ struct hashed {
 	uint32_t at; /* its place among them */
 };
 
-/* By hash; what has the same stays in its order. `room` is as long, and gets the result. */
+/*
+ * By their hash's low SORTED_BITS; what has the same stays in its order. `room` is as long, and
+ * gets the result. Few buckets at a time, so that where each of them goes on stays in the nearest
+ * cache.
+ */
+#define SORTED_BITS 24
 static void sort_by_hash(struct hashed *from, struct hashed *room, size_t count)
 {
-	enum { BITS = 11, BUCKETS = 1 << BITS };
+	enum { BITS = 8, BUCKETS = 1 << BITS };
 
-	for (unsigned shift = 0; shift < 32; shift += BITS) {
+	for (unsigned shift = 0; shift < SORTED_BITS; shift += BITS) {
 		size_t places[BUCKETS] = {0}, place = 0;
 		struct hashed *to = room;
 
@@ -266,6 +273,7 @@ static void sort_by_hash(struct hashed *from, struct hashed *room, size_t count)
 		from = to;
 	}
 }
+_Static_assert(SORTED_BITS / 8 % 2 == 1, "an odd number of times, so that it ends in `room`");
 
 /*
  * For each of the stacks, which are sorted by hash, the place of the first that looks the same.
@@ -277,13 +285,13 @@ static void find_alike(const struct stack_looks *looks, const struct stack *stac
 	for (size_t i = 0, run = 0; i < count; i++) {
 		uint32_t at = sorted[i].at;
 
-		if (sorted[i].hash != sorted[run].hash)
+		if (((sorted[i].hash ^ sorted[run].hash) & ((1u << SORTED_BITS) - 1)) != 0)
 			run = i;
 		alike[at] = at;
 		for (size_t j = run; j < i; j++) {
 			uint32_t other = sorted[j].at;
 
-			if (alike[other] == other &&
+			if (sorted[j].hash == sorted[i].hash && alike[other] == other &&
 			    stack_looks_same(looks, &stacks[at].start, &stacks[other].start)) {
 				alike[at] = other;
 				break;
@@ -297,13 +305,15 @@ static int begin_all(struct site_stacks *stacks, const uint32_t *numbers, size_t
 		     struct stack *added, struct hashed *hashed)
 {
 	const struct callstack_site *sites = stacks->looks.callstacks->sites;
+	struct stack_walk walk;
 	uint32_t at = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		if (numbers[i] == SITE_STACKS_NONE)
 			continue;
-		if (stack_looks_begin(&stacks->looks, sites[i].node, &added[at].start,
-				      &hashed[at].hash) != 0)
+		if (stack_looks_begin(&stacks->looks, sites[i].node, &added[at].start, &walk,
+				      &hashed[at].hash) != 0 ||
+		    keep(stacks, &added[at], &walk) != 0)
 			return -ENOMEM;
 		added[at].cut = sites[i].cut;
 		hashed[at].at = at;
@@ -313,7 +323,7 @@ static int begin_all(struct site_stacks *stacks, const uint32_t *numbers, size_t
 }
 
 /* Gives the stacks behind the last their numbers; of those that are alike the first one stays. */
-static int number_all(struct site_stacks *stacks, uint32_t *numbers, size_t count, uint32_t *alike)
+static void number_all(struct site_stacks *stacks, uint32_t *numbers, size_t count, uint32_t *alike)
 {
 	const struct stack *added = stacks->stacks + stacks->count;
 	uint32_t at = 0;
@@ -325,8 +335,6 @@ static int number_all(struct site_stacks *stacks, uint32_t *numbers, size_t coun
 			continue;
 		if (alike[at] == at) {
 			*stack = added[at];
-			if (keep(stacks, stack) != 0)
-				return -ENOMEM;
 			if (stack->start.count > stacks->longest)
 				stacks->longest = stack->start.count;
 			alike[at] = (uint32_t)stacks->count++;
@@ -335,7 +343,6 @@ static int number_all(struct site_stacks *stacks, uint32_t *numbers, size_t coun
 		}
 		numbers[i] = alike[at++];
 	}
-	return 0;
 }
 
 int site_stacks_add(struct site_stacks *stacks, uint32_t *numbers, size_t count)
@@ -364,7 +371,7 @@ int site_stacks_add(struct site_stacks *stacks, uint32_t *numbers, size_t count)
 		sort_by_hash(hashed, hashed + wanted, wanted);
 		find_alike(&stacks->looks, stacks->stacks + stacks->count, hashed + wanted, wanted,
 			   alike);
-		rc = number_all(stacks, numbers, count, alike);
+		number_all(stacks, numbers, count, alike);
 	}
 	free(hashed);
 	return rc;

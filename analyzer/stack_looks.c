@@ -93,46 +93,46 @@ static struct node_look *look_at(struct stack_looks *looks, uint32_t node)
 	return *chunk == NULL ? NULL : *chunk + node % TRACE_NODES_CHUNK_WORDS;
 }
 
-/* The look of a node with the code of that number, from its caller's. */
-static int make_look(struct stack_looks *looks, uint32_t number, struct node_look *look)
-{
-	const struct code *code;
-
-	if (number == CALLSTACK_NO_CODE)
-		return 0;
-	if (code_frames_resolve(&looks->codes, &looks->callstacks->codes[number], number) != 0)
-		return -ENOMEM;
-	code = &looks->codes.codes[number];
-	look->hash = add_looks(look->hash, looks->codes.looks + code->first, code->count);
-	look->frames += code->count;
-	return 0;
-}
-
-/* How the stack of a node looks; of its callers each is asked once. Returns 0 or -ENOMEM. */
+/*
+ * How the stack of a node looks; of its callers each is asked once. Returns 0 or -ENOMEM. What is
+ * handed inwards stays in registers: written in two halves and read as one it would be waited for.
+ */
 static int find_look(struct stack_looks *looks, uint32_t node, struct node_look *look)
 {
 	struct node_look *path[CALLSTACK_DEPTH_MAX + 1];
 	uint32_t codes[CALLSTACK_DEPTH_MAX + 1];
+	uint32_t hash = HASH_OF_NONE, frames = 0;
 	size_t count = 0;
 
-	*look = (struct node_look){.hash = HASH_OF_NONE};
 	for (; node != CALLSTACK_ROOT && count <= CALLSTACK_DEPTH_MAX; count++) {
 		path[count] = look_at(looks, node);
 		if (path[count] == NULL)
 			return -ENOMEM;
 		if (path[count]->hash != 0) {
-			*look = *path[count];
+			hash = path[count]->hash;
+			frames = path[count]->frames;
 			break;
 		}
 		codes[count] = callstack_code(looks->callstacks, node);
 		node = callstack_parent(looks->callstacks, node);
 	}
 	while (count > 0) {
-		count--;
-		if (make_look(looks, codes[count], look) != 0)
-			return -ENOMEM;
-		*path[count] = *look;
+		uint32_t number = codes[--count];
+
+		if (number != CALLSTACK_NO_CODE) {
+			const struct code *code = &looks->codes.codes[number];
+
+			if (code_frames_resolve(&looks->codes, &looks->callstacks->codes[number],
+						number) != 0)
+				return -ENOMEM;
+			hash = add_looks(hash, looks->codes.looks + code->first, code->count);
+			frames += code->count;
+		}
+		path[count]->hash = hash;
+		path[count]->frames = frames;
 	}
+	look->hash = hash;
+	look->frames = frames;
 	return 0;
 }
 
@@ -158,31 +158,37 @@ bool stack_looks_same(const struct stack_looks *looks, const struct stack_start 
 }
 
 int stack_looks_begin(struct stack_looks *looks, uint32_t node, struct stack_start *start,
-		      uint32_t *hash)
+		      struct stack_walk *walk, uint32_t *hash)
 {
-	struct stack_walk walk = {.node = node};
 	struct node_look look, outer;
 	uint32_t frame;
 	int rc = find_look(looks, node, &look);
 
 	*start = (struct stack_start){.node = node, .count = look.frames};
+	*walk = (struct stack_walk){.node = node};
 	*hash = look.hash;
 	if (rc == 0 && look.frames == 0) {
 		*start = (struct stack_start){.node = CALLSTACK_ROOT, .count = 1};
 		*hash = 0;
-		return code_frames_nowhere(&looks->codes);
+		rc = code_frames_nowhere(&looks->codes);
+		*walk = stack_walk_from(looks, start);
+		return rc;
 	}
 	if (rc != 0 || !looks->codes.symbols)
 		return rc;
-	while (start->skip + 1 < look.frames && stack_walk_next(looks, &walk, &frame) &&
-	       frame_rules_known_role(looks->codes.frames[frame]) == FRAME_ROLE_INTERNAL)
+	while (stack_walk_next(looks, walk, &frame)) {
+		if (start->skip + 1 >= look.frames ||
+		    looks->codes.roles[frame] != FRAME_ROLE_INTERNAL) {
+			walk->at--;
+			break;
+		}
 		start->skip++;
+	}
 	if (start->skip == 0)
 		return 0;
-	walk = stack_walk_from(looks, start);
-	rc = find_look(looks, walk.node, &outer);
+	rc = find_look(looks, walk->node, &outer);
 	start->count -= start->skip;
-	*hash = add_looks(outer.hash, looks->codes.looks + walk.code.first + walk.at,
-			  walk.code.count - walk.at);
+	*hash = add_looks(outer.hash, looks->codes.looks + walk->code.first + walk->at,
+			  walk->code.count - walk->at);
 	return rc;
 }

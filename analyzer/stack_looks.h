@@ -43,11 +43,11 @@ void stack_looks_finish(struct stack_looks *looks);
 void stack_looks_fini(struct stack_looks *looks);
 
 /*
- * Where the stack of a node begins, and a hash of how it looks. The allocator's own frames are left
- * out, but never all. Returns 0 or -ENOMEM.
+ * Where the stack of a node begins, the way into it from there, and a hash of how it looks. The
+ * allocator's own frames are left out, but never all. Returns 0 or -ENOMEM.
  */
 int stack_looks_begin(struct stack_looks *looks, uint32_t node, struct stack_start *start,
-		      uint32_t *hash);
+		      struct stack_walk *walk, uint32_t *hash);
 
 /* Whether a stack looks like another. */
 bool stack_looks_same(const struct stack_looks *looks, const struct stack_start *start,
