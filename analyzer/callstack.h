@@ -40,7 +40,7 @@ struct callstack_chunk {
 };
 
 /* A code of the nodes' words that was met lately, and the number of its return address. */
-#define CALLSTACK_MEMO 2048
+#define CALLSTACK_MEMO 8192
 struct callstack_memo {
 	uint64_t code_1; /* plus 1; 0: nothing is here */
 	uint32_t number;

@@ -209,6 +209,16 @@ static bool may_be_better(const uint64_t *values, const uint64_t *best, size_t m
 	return values[RANKING_BYTES] >= best[RANKING_BYTES];
 }
 
+/* All of ranking_value(). */
+static void take_values(const struct profile_site *site, uint64_t values[RANKING_METRICS])
+{
+	values[RANKING_PEAK] = site->peak_bytes;
+	values[RANKING_LEAK] = site->live_bytes;
+	values[RANKING_ALLOCATIONS] = site->allocations;
+	values[RANKING_BYTES] = site->bytes;
+	values[RANKING_TEMPORARY] = site->temporary;
+}
+
 static void add_site(struct part *part, const struct profile_site *site)
 {
 	uint64_t values[RANKING_METRICS];
@@ -217,8 +227,7 @@ static void add_site(struct part *part, const struct profile_site *site)
 		part->sum = *site;
 	else
 		add_figures(&part->sum, site);
-	for (size_t i = 0; i < RANKING_METRICS; i++)
-		values[i] = ranking_value(site, (enum ranking_metric)i);
+	take_values(site, values);
 	for (size_t i = 0; i < RANKING_METRICS; i++) {
 		if (part->best[i] != NULL &&
 		    (!may_be_better(values, part->values[i], i) ||
