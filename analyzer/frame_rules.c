@@ -422,7 +422,10 @@ static bool starts_word(const struct plain *plain)
 	return !isalnum((unsigned char)before) && before != '_';
 }
 
-/* Template or generic arguments are dropped; Rust's "<A as B>" at the beginning is A. */
+/*
+ * Template or generic arguments are dropped; Rust's "<A as B>" at the beginning is A, or B where A
+ * is any type, "T".
+ */
 static const char *put_angle(struct plain *plain, const char *at, const char *end)
 {
 	const char *close = close_of(at, end);
@@ -433,6 +436,10 @@ static const char *put_angle(struct plain *plain, const char *at, const char *en
 		while (as < close - 1 && strncmp(as, " as ", 4) != 0)
 			as = *as == '<' || *as == '(' || *as == '[' ? close_of(as, close - 1)
 								    : as + 1;
+		if (as == at + 2 && isupper((unsigned char)at[1]) && as < close - 1) {
+			at = as + 3;
+			as = close - 1;
+		}
 		/* One level: a type in a type in a type is nobody's allocator. */
 		for (at++; at < as && *at != '<' && *at != ' '; at++)
 			put(plain, at, at + 1);
