@@ -90,6 +90,17 @@ static int put_site_lines(struct picture *picture, double *y)
 	return 0;
 }
 
+/* Of the whole run the process' own record is known, which lies between samples. */
+static uint64_t highest_rss(const struct picture *picture)
+{
+	const struct profile_totals *totals = &picture->profile->totals;
+	const struct svg_series *series = &picture->series;
+	bool whole = series->from_s <= 0 && series->to_s >= totals->duration_s;
+
+	return whole && totals->peak_rss_bytes > series->highest_rss ? totals->peak_rss_bytes
+								     : series->highest_rss;
+}
+
 static void put_total_lines(struct picture *picture, double y)
 {
 	const struct profile_totals *totals = &picture->profile->totals;
@@ -123,12 +134,10 @@ static void put_total_lines(struct picture *picture, double y)
 			 "range of the heap within a pixel's time");
 	}
 	if (picture->rss_known) {
-		uint64_t highest = picture->series.highest_rss;
-
 		y += LEGEND_LINE;
 		put_stroke_sample(picture, y, SVG_RSS_STROKE);
-		svg_text(picture->out, LEGEND_NAME, y, sized, "resident memory (RSS)");
-		put_figures(picture, y, OUT_BYTES(highest), "", "");
+		svg_text(picture->out, LEGEND_NAME, y, sized, "resident memory (RSS), at most");
+		put_figures(picture, y, OUT_BYTES(highest_rss(picture)), "", "");
 	}
 }
 

@@ -615,6 +615,25 @@ START_TEST(options_are_kept)
 }
 END_TEST
 
+/* Between two samples it may have been more than in any. */
+START_TEST(most_resident_of_the_whole_run)
+{
+	struct writer_options options = usual;
+	struct profile *profile = make(&runs[4]);
+	char *text;
+
+	profile->totals.peak_rss_bytes = (uint64_t)777 << 40;
+	text = draw("most-resident", profile, &options);
+	ck_assert_ptr_nonnull(strstr(text, "777.0 TiB"));
+	free(text);
+	options.from_s = profile->totals.duration_s / 2;
+	text = draw("most-resident-in-part", profile, &options);
+	ck_assert_ptr_null(strstr(text, "777.0 TiB"));
+	free(text);
+	unmake(profile);
+}
+END_TEST
+
 START_TEST(small_and_zoomed)
 {
 	struct writer_options options = usual;
@@ -672,6 +691,7 @@ int main(void)
 	tcase_add_test(pictures, hostile_names);
 	tcase_add_test(pictures, long_names);
 	tcase_add_test(pictures, options_are_kept);
+	tcase_add_test(pictures, most_resident_of_the_whole_run);
 	tcase_add_test(pictures, small_and_zoomed);
 	tcase_add_test(pictures, absurd_values);
 	suite_add_tcase(suite, pictures);
