@@ -79,8 +79,7 @@ static size_t begin_of(const struct agg_leaks *agg, size_t part)
 
 static int reserve(struct agg_leaks *agg, size_t count)
 {
-	/* As much for each part: what is not touched costs nothing. */
-	size_t room = count * PROFILE_TREND_POINTS;
+	size_t room = count < agg->room * 2 ? agg->room * 2 : count;
 	struct agg_held *held;
 
 	if (count <= agg->room)

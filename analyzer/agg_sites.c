@@ -26,7 +26,7 @@ void agg_sites_init(struct agg_sites *agg)
 void agg_sites_fini(struct agg_sites *agg)
 {
 	huge_free(agg->origins, agg->origin_room * sizeof(*agg->origins));
-	huge_free(agg->first_ticks, agg->origin_room * sizeof(*agg->first_ticks));
+	free(agg->first_ticks);
 	huge_free(agg->sites, agg->capacity * sizeof(*agg->sites));
 	huge_free(agg->more, agg->capacity * sizeof(*agg->more));
 	*agg = (struct agg_sites){0};
@@ -75,8 +75,8 @@ static int grow_origins(struct agg_sites *agg, size_t room)
 	if (origins == NULL)
 		return -ENOMEM;
 	agg->origins = origins;
-	first_ticks = huge_resize(agg->first_ticks, agg->origin_room * sizeof(*first_ticks),
-				  room * sizeof(*first_ticks));
+	/* Too few bytes for a huge page. */
+	first_ticks = reallocarray(agg->first_ticks, room, sizeof(*first_ticks));
 	if (first_ticks == NULL)
 		return -ENOMEM;
 	agg->first_ticks = first_ticks;
@@ -282,7 +282,7 @@ int agg_sites_finish(struct agg_sites *agg, struct agg_totals *totals)
 			fold(agg, i);
 	}
 	huge_free(agg->origins, agg->origin_room * sizeof(*agg->origins));
-	huge_free(agg->first_ticks, agg->origin_room * sizeof(*agg->first_ticks));
+	free(agg->first_ticks);
 	agg->origins = NULL;
 	agg->first_ticks = NULL;
 	agg->origin_count = 0;
