@@ -64,7 +64,8 @@ class Runner:
         os.mkdir(traces)
         environment = dict(os.environ, LD_PRELOAD=self.library, MEMPROF_UNWIND="verify",
                            MEMPROF_OUT=traces + "/%p.%n.bin", MEMPROF_QUIET="0",
-                           MEMPROF_CHILDREN="1" if children else "0", **(env or {}))
+                           MEMPROF_CHILDREN="1" if children else "0")
+        environment.update(env or {})
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True, errors="replace")
         sums = [0, 0, 0, 0]
@@ -128,6 +129,13 @@ def edges(runner):
     for compiler in filter(shutil.which, ["gcc", "clang"]):
         program = runner.build("edges.c", compiler, ["-O2"])
         runner.run(f"edges {compiler}", [program, str(100 * runner.scale)], 300)
+        for flags in ["-O0"], ["-O2"], ["-O2", "-fno-omit-frame-pointer"]:
+            program = runner.build("spawn.c", compiler, flags)
+            runner.run(f"spawn {compiler} {' '.join(flags)}",
+                       [program, str(5000 * runner.scale)], 5000)
+            for how in "auto", "fp":  # nothing is compared: it lives
+                runner.run(f"spawn {compiler} {' '.join(flags)}, {how}",
+                           [program, str(5000 * runner.scale)], 0, env={"MEMPROF_UNWIND": how})
 
 
 def storm(runner):
