@@ -58,6 +58,7 @@ struct site_stacks {
 	struct stack_looks looks;
 	struct stack *stacks; /* by number */
 	size_t count;
+	size_t room;
 	size_t longest; /* frames */
 	struct inner *inner;
 	size_t inner_count;
@@ -170,8 +171,12 @@ static bool inner_same(const void *context, uint32_t id)
 	const struct site_stacks *stacks = context;
 	const struct inner *met = &stacks->inner[stacks->inner_count], *inner = &stacks->inner[id];
 
-	return met->count == inner->count && met->site_frame == inner->site_frame &&
-	       memcmp(stacks->met, inner->frames, inner->count * sizeof(*stacks->met)) == 0;
+	if (met->count != inner->count || met->site_frame != inner->site_frame)
+		return false;
+	for (uint32_t i = 0; i < inner->count; i++)
+		if (stacks->met[i] != inner->frames[i])
+			return false;
+	return true;
 }
 
 /* The number of the innermost frames that were just met, which are kept if they are new. */
@@ -345,19 +350,32 @@ static void number_all(struct site_stacks *stacks, uint32_t *numbers, size_t cou
 	}
 }
 
+/* For some more than that, too: after many there are a few of another kind. */
+static int reserve_stacks(struct site_stacks *stacks, size_t count)
+{
+	size_t room = count + count / 16 + 1;
+	struct stack *larger;
+
+	if (count <= stacks->room)
+		return 0;
+	larger = reallocarray(stacks->stacks, room, sizeof(*larger));
+	if (larger == NULL)
+		return -ENOMEM;
+	stacks->stacks = larger;
+	stacks->room = room;
+	return 0;
+}
+
 int site_stacks_add(struct site_stacks *stacks, uint32_t *numbers, size_t count)
 {
-	struct stack *larger;
 	struct hashed *hashed;
 	size_t wanted = 0;
 	int rc;
 
 	for (size_t i = 0; i < count; i++)
 		wanted += numbers[i] != SITE_STACKS_NONE;
-	larger = reallocarray(stacks->stacks, stacks->count + wanted + 1, sizeof(*larger));
-	if (larger == NULL)
+	if (reserve_stacks(stacks, stacks->count + wanted + 1) != 0)
 		return -ENOMEM;
-	stacks->stacks = larger;
 	hashed = malloc((2 * wanted + 1) * sizeof(*hashed));
 	if (hashed == NULL ||
 	    code_frames_reserve(&stacks->looks.codes, stacks->looks.callstacks->code_count) != 0) {
