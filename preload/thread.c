@@ -215,12 +215,15 @@ static bool is_on_other_stack(uintptr_t guard)
  */
 static bool guard_is_stale(uintptr_t guard, uintptr_t frame)
 {
-	if (is_on_other_stack(guard))
-		return false;
+	bool stale;
+
 	if (frame >= guard)
-		return frame - guard < STACK_DISTANCE_MAX;
-	return guard - frame < STACK_DISTANCE_MAX &&
-	       ((const uintptr_t *)guard)[1] != thread_tls.guard_return;
+		stale = frame - guard < STACK_DISTANCE_MAX;
+	else
+		stale = guard - frame < STACK_DISTANCE_MAX &&
+			((const uintptr_t *)guard)[1] != thread_tls.guard_return;
+	/* Asked last: each operator delete that calls free comes this way. */
+	return stale && !is_on_other_stack(guard);
 }
 
 /* A call from a handler that interrupted the writing of an event: the ring is not to be touched. */
@@ -278,6 +281,11 @@ struct thread *thread_enter_slowly(uintptr_t frame)
 	struct thread *thread;
 	uint64_t signals;
 
+	/* Inside operator new, most often. */
+	if (tls->guard & GUARD_REAL && tls->generation == thread_generation_now()) {
+		tls_guard(frame);
+		return tls->thread;
+	}
 	if (tls->guard && !may_nest(tls, address))
 		return NULL;
 	if (thread_generation_now() == GENERATION_OFF) {

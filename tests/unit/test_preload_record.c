@@ -2,10 +2,14 @@
 #include "record.h"
 
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "preload_recorder.h"
 #include "preload_view.h"
@@ -300,11 +304,35 @@ START_TEST(nested_in_real_call)
 	struct thread *thread = thread_enter(FRAME | GUARD_REAL);
 
 	ck_assert_ptr_nonnull(thread);
+	ck_assert(thread->sole);
 	ck_assert_ptr_eq(thread_enter(FRAME - 96), thread);
 	ck_assert_uint_eq(thread_tls.guard, FRAME - 96);
+	ck_assert(thread->sole); /* nobody else has come */
 	thread_leave();
 	thread_phase(FRAME);
 	ck_assert_ptr_null(thread_enter(FRAME - 96));
+	thread_leave();
+}
+END_TEST
+
+/* What operator delete calls is a part of it; that costs no system call. */
+START_TEST(nested_in_own_call)
+{
+	struct sock_filter filter[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sigaltstack, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {4, filter};
+	struct thread *thread = thread_enter(FRAME | GUARD_OWN);
+
+	ck_assert_ptr_nonnull(thread);
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+	ck_assert_ptr_null(thread_enter(FRAME - 96));
+	ck_assert_uint_eq(thread_tls.guard, FRAME | GUARD_OWN);
+	ck_assert_uint_eq(thread->lost, 0);
 	thread_leave();
 }
 END_TEST
@@ -543,6 +571,7 @@ int main(void)
 	tcase_add_test(guard, relabelled_behind_others);
 	tcase_add_test(guard, nested_is_counted);
 	tcase_add_test(guard, nested_in_real_call);
+	tcase_add_test(guard, nested_in_own_call);
 	tcase_add_test(guard, left_behind_above);
 	tcase_add_test(guard, recovered);
 	tcase_add_test(guard, handler_on_a_higher_stack);
