@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "sys.h"
@@ -185,21 +186,38 @@ static struct stack_range *range_of(struct stack_bounds *bounds, uintptr_t sp)
 	return &bounds->other[hash >> (64 - __builtin_ctz(STACK_BOUNDS_RANGES))];
 }
 
+/* If this is interrupted for good it leaves no range, rather than one of two halves. */
+static void set(struct stack_range *range, uintptr_t sp, uintptr_t high)
+{
+	range->high = 0;
+	atomic_signal_fence(memory_order_seq_cst);
+	range->low = high > sp ? sp & -PROBE_PAGE : sp;
+	atomic_signal_fence(memory_order_seq_cst);
+	range->high = high;
+}
+
+/* Nor does this leave another thread's ranges. */
+static void forget(struct stack_bounds *bounds, uintptr_t thread)
+{
+	*bounds = (struct stack_bounds){.thread = 0};
+	atomic_signal_fence(memory_order_seq_cst);
+	bounds->thread = thread;
+}
+
 uintptr_t stack_bounds_find(struct stack_bounds *bounds, uintptr_t sp)
 {
 	uintptr_t thread = (uintptr_t)__builtin_thread_pointer();
 	struct stack_range *range = range_of(bounds, sp);
 
 	if (bounds->thread != thread)
-		*bounds = (struct stack_bounds){.thread = thread};
+		forget(bounds, thread);
 	if (holds(range, sp))
 		return range->high;
 	/* Below the stack of main as it was when looked for: it may have grown since. */
 	if (!bounds->own.high || (sp < bounds->own.low && bounds->own.low - sp < GROWTH_GAP))
 		if (find_own(bounds, sp))
 			return bounds->own.high;
-	range->high = readable_from(sp, FIRST_PROBE_PAGES);
-	range->low = range->high > sp ? sp & -PROBE_PAGE : sp;
+	set(range, sp, readable_from(sp, FIRST_PROBE_PAGES));
 	return range->high;
 }
 
