@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "pending.h"
 #include "real.h"
 #include "record.h"
 #include "thread.h"
@@ -40,7 +41,7 @@ static inline void hook_acquired(struct thread *thread, uintptr_t frame, unsigne
 	thread_phase(frame);
 	if (block)
 		record_acquire(thread, kind, block, bytes, alignment_log2, origin);
-	else if (!thread->news)
+	else if (!thread->pending || !pending_has(thread, frame))
 		record_failed(thread, kind, bytes, origin);
 	thread_leave();
 }

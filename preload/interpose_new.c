@@ -33,24 +33,22 @@ static void *next(_Atomic(void *) *kept, const char *name, void *caller)
 	return found;
 }
 
-/* A call under way; what is left of it when an exception passes. */
-struct pending {
-	struct thread *thread;
-	uintptr_t frame;
-	unsigned kind;
-	size_t bytes;
-	const struct unwind_origin *origin;
-	uint64_t acquired; /* blocks, by the thread before it */
-};
-
-static void leave_by_exception(struct pending *pending)
+/* What is left of a call when an exception passes. */
+static __attribute__((noinline, cold)) void failed_by_exception(struct pending *pending)
 {
-	if (!pending->thread)
-		return;
+	struct thread *thread = pending->thread;
+
+	thread->pending = pending->outer;
 	thread_phase(pending->frame);
-	if (--pending->thread->news == 0)
-		record_failed(pending->thread, pending->kind, pending->bytes, pending->origin);
+	if (!thread->pending || !pending_has(thread, pending->frame))
+		record_failed(thread, pending->kind, pending->bytes, &pending->origin);
 	thread_leave();
+}
+
+static inline void leave_by_exception(struct pending *pending)
+{
+	if (pending->thread)
+		failed_by_exception(pending);
 }
 
 static void finish(struct thread *thread, const struct pending *pending, const void *block,
@@ -58,14 +56,14 @@ static void finish(struct thread *thread, const struct pending *pending, const v
 {
 	if (!thread)
 		return;
-	thread->news--;
+	thread->pending = pending->outer;
 	thread_phase(pending->frame);
 	if (block && thread->acquired != pending->acquired &&
 	    record_relabel(thread, pending->kind, block, pending->bytes, alignment_log2))
 		thread_leave();
 	else
 		hook_acquired(thread, pending->frame, pending->kind, block, pending->bytes,
-			      alignment_log2, pending->origin);
+			      alignment_log2, &pending->origin);
 }
 
 /*
@@ -81,7 +79,7 @@ static void finish(struct thread *thread, const struct pending *pending, const v
 		    .frame = HOOK_FRAME,                                                           \
 		    .kind = TRACE_EVENT_##kind_name,                                               \
 		    .bytes = bytes,                                                                \
-		    .origin = HOOK_ORIGIN,                                                         \
+		    .origin = *HOOK_ORIGIN,                                                        \
 		};                                                                                 \
 		struct thread *thread;                                                             \
 		void *(*call)parameters;                                                           \
@@ -91,8 +89,9 @@ static void finish(struct thread *thread, const struct pending *pending, const v
 			return bootstrap_alloc(bytes, alignment);                                  \
 		thread = thread_enter(HOOK_FRAME | GUARD_REAL);                                    \
 		if (thread) {                                                                      \
-			thread->news++;                                                            \
 			pending.acquired = thread->acquired;                                       \
+			pending.outer = thread->pending;                                           \
+			thread->pending = &pending;                                                \
 		}                                                                                  \
 		pending.thread = thread;                                                           \
 		call = next(&kept, #symbol, __builtin_return_address(0));                          \

@@ -171,6 +171,7 @@ static void take_ownership(struct thread *thread)
 
 	thread->serial = atomic_fetch_add_explicit(&threads_serial, 1, memory_order_relaxed);
 	thread->tid = recorded_tid();
+	thread->pending = NULL;
 	control->thread = thread->serial;
 	control->tid = thread->tid;
 	STOP_POINT("thread.named");

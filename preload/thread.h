@@ -26,6 +26,8 @@
 #define GENERATION_NEW	  (UINT64_MAX - 1)
 #define GENERATION_NONE	  (UINT64_MAX >> 1) /* of a thread that never recorded: equals none */
 
+struct pending; /* pending.h */
+
 struct thread {
 	struct ring ring;
 	void *unwind_state;
@@ -34,8 +36,8 @@ struct thread {
 	uint64_t acquired;    /* blocks got and given back by this thread, for the closing words */
 	uint64_t released;
 	uint64_t failed;
-	unsigned news; /* operator new under way: its own inner calls' failures are its one */
-	uint64_t lost; /* events of this ring that could not be recorded */
+	const struct pending *pending; /* operator new under way, the innermost */
+	uint64_t lost;		       /* events of this ring that could not be recorded */
 	/* sole.h's: stamps need no fence; so it was for all that is in the ring; when it asked for
 	 * that; in how many rings it may ask again; how many it waits then. */
 	volatile bool sole;

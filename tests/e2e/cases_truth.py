@@ -206,6 +206,7 @@ CASES = {
     "truth.news": lambda b: truth(b, "news", baseline=True),
     "truth.news_failures": lambda b: truth(b, "news", "failures", baseline=True),
     "truth.new_handler": lambda b: truth(b, "newhandler", baseline=True),
+    "truth.new_handler_that_jumps": lambda b: truth(b, "newhandler", "jumps", baseline=True),
     "truth.threads": lambda b: truth(b, "threads", baseline=True, threads=True),
     "truth.threadexit": lambda b: truth(b, "threadexit", baseline=True, threads=True),
     "truth.handback": lambda b: truth(b, "handback", baseline=True, threads=True),
