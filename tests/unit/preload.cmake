@@ -36,7 +36,7 @@ foreach(module bootstrap ring rule encode sole trace_file node_wide stacks recor
 	target_link_libraries(${name} PRIVATE test_check preload_tsan analyzer)
 	add_test(NAME unit.${name} COMMAND ${name})
 	set_tests_properties(unit.${name} PROPERTIES TIMEOUT 300
-		ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1 exitcode=66")
+		ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1 exitcode=66;CK_DEFAULT_TIMEOUT=60")
 endforeach()
 
 add_executable(preload_weak_new unit/preload_weak_new.c)
