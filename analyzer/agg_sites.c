@@ -14,7 +14,8 @@
 #define SITES_MANY    8192
 #define SITES_ROOM    131072
 #define ORIGINS_FIRST 1024
-#define ORIGINS_STEP  8 /* by which their room grows: what is not touched costs nothing */
+#define ORIGINS_STEP  8	     /* by which their room grows: what is not touched costs little */
+#define ORIGINS_MANY  524288 /* but where memory is limited: twofold from here on */
 
 #define AHEAD 8 /* of what is folded: sites are far from each other */
 
@@ -69,17 +70,17 @@ static int grow_origins(struct agg_sites *agg, size_t room)
 	struct agg_origin *origins;
 	uint64_t *first_ticks;
 
+	/* Too few bytes for a huge page. */
+	first_ticks = reallocarray(agg->first_ticks, room, sizeof(*first_ticks));
+	if (first_ticks == NULL)
+		return -ENOMEM;
+	agg->first_ticks = first_ticks;
 	/* Each in one cache line, as pages begin with one. */
 	origins =
 	    huge_resize(agg->origins, agg->origin_room * sizeof(*origins), room * sizeof(*origins));
 	if (origins == NULL)
 		return -ENOMEM;
 	agg->origins = origins;
-	/* Too few bytes for a huge page. */
-	first_ticks = reallocarray(agg->first_ticks, room, sizeof(*first_ticks));
-	if (first_ticks == NULL)
-		return -ENOMEM;
-	agg->first_ticks = first_ticks;
 	agg->origin_room = room;
 	return 0;
 }
@@ -89,8 +90,10 @@ static int reserve_origins(struct agg_sites *agg, size_t number)
 	size_t room = agg->origin_room == 0 ? ORIGINS_FIRST : agg->origin_room;
 
 	while (room <= number)
-		room *= ORIGINS_STEP;
-	if (room != agg->origin_room && grow_origins(agg, room) != 0)
+		room *= room < ORIGINS_MANY ? ORIGINS_STEP : 2;
+	/* What is not touched counts where memory is limited: then no more than is needed soon. */
+	if (room != agg->origin_room && grow_origins(agg, room) != 0 &&
+	    grow_origins(agg, number + number / 4 + 1) != 0)
 		return -ENOMEM;
 	if (number >= agg->origin_count)
 		agg->origin_count = number + 1;

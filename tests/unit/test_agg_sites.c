@@ -1,7 +1,9 @@
 /* The sums of changes by site, against those of a model that looks at every site after each. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "agg_sites.h"
 #include "check_support.h"
@@ -183,6 +185,42 @@ START_TEST(test_flags_do_not_run_over)
 }
 END_TEST
 
+static void limit_memory(size_t more)
+{
+	struct rlimit limit;
+	size_t pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(fscanf(file, "%zu", &pages), 1);
+	fclose(file);
+	ck_assert_int_eq(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = pages * 4096 + more;
+	ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+/* Room is made ahead for many origins, but not more than there is. */
+START_TEST(test_little_memory)
+{
+	static const struct {
+		uint32_t number;
+		size_t bytes;
+	} cases[] = {{65536, 20 << 20}, {524288, 150 << 20}};
+	struct replay_origin origin = {.bytes = 16, .number = cases[_i].number, .site = 1};
+	struct replay_change change = {.origin = cases[_i].number};
+	struct replay_batch batch = {
+	    .origins = &origin, .origin_count = 1, .changes = &change, .count = 1};
+	struct agg_range range;
+	struct agg_sites agg;
+
+	agg_sites_init(&agg);
+	limit_memory(cases[_i].bytes);
+	ck_assert_int_eq(agg_sites_changes(&agg, &batch, SITES, &range), 0);
+	ck_assert_uint_eq(agg.live_bytes, 16);
+	agg_sites_fini(&agg);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("agg_sites");
@@ -191,6 +229,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, test_as_counted_one_by_one, 0, 20);
 	tcase_add_test(tcase, test_flags_do_not_run_over);
+	tcase_add_loop_test(tcase, test_little_memory, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return support_run(suite);
 }
