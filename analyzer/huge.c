@@ -49,7 +49,7 @@ void huge_free(void *array, size_t bytes)
 		munmap(array, whole_pages(bytes));
 }
 
-/* Moves a mapping to where a longer one is. */
+/* Moves a mapping of whole pages to where a longer one is. */
 static void *move(void *array, size_t old_bytes, size_t bytes)
 {
 	char *place = map(bytes);
@@ -60,9 +60,10 @@ static void *move(void *array, size_t old_bytes, size_t bytes)
 	if (old_bytes < HUGE_BYTES) {
 		if (bytes >= HUGE_BYTES)
 			madvise(place, bytes, MADV_HUGEPAGE);
-		if (array != NULL)
+		if (array != NULL) {
 			memcpy(place, array, old_bytes);
-		huge_free(array, old_bytes);
+			munmap(array, old_bytes); /* it is rounded up already */
+		}
 		return place;
 	}
 	moved = mremap(array, old_bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place);

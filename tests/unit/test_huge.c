@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define MIB ((size_t)1 << 20)
 
@@ -103,6 +104,24 @@ START_TEST(heap_keeps_and_zeroes)
 }
 END_TEST
 
+/* What lies behind an array that has all of its pages in use stays when the array moves. */
+START_TEST(test_neighbours_stay)
+{
+	const size_t bytes = (512 << 10) - 1;
+	char *array = huge_resize(NULL, 0, bytes), *behind;
+
+	ck_assert_ptr_nonnull(array);
+	behind = mmap(array + bytes + 1, 4096, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (behind == MAP_FAILED) /* something is there already: that must stay, too */
+		behind = array + bytes + 1;
+	array = huge_resize(array, bytes, 2 * bytes);
+	ck_assert_ptr_nonnull(array);
+	ck_assert_int_eq(msync(behind, 4096, MS_ASYNC), 0);
+	huge_free(array, 2 * bytes);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("huge");
@@ -110,6 +129,7 @@ int main(void)
 
 	tcase_set_timeout(all, 60);
 	tcase_add_test(all, array_keeps_and_zeroes);
+	tcase_add_test(all, test_neighbours_stay);
 	tcase_add_test(all, array_without_memory);
 	tcase_add_loop_test(all, pieces_are_apart, 0, 2);
 	tcase_add_test(all, heap_keeps_and_zeroes);
